@@ -1,0 +1,173 @@
+"""The connection to the database: transactions, time limits, and errors in our own words."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Table, event
+from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.dml import Insert
+
+from hostemr.errors import DatabaseUnavailable
+from hostemr.registration.settings import RegistrationSettings
+
+Result = TypeVar("Result")
+
+LOCK_ERRORS = frozenset({1205, 1213})
+"""ER_LOCK_WAIT_TIMEOUT and ER_LOCK_DEADLOCK: the transaction was undone and may be tried again."""
+TRIES = 5
+CONNECT_TIMEOUT_SECONDS = 5
+
+
+class Database:
+    """One process's pool of connections, with the two ways of using it: `write` and `read`.
+
+    Every failure to reach the database, or to be answered in time, is a DatabaseUnavailable.
+    """
+
+    def __init__(self, settings: RegistrationSettings) -> None:
+        self._timeout_seconds = settings.database_timeout_seconds
+        self.engine = _create_engine(settings)
+        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite`, `mysql` or `mariadb`."""
+        return self.engine.dialect.name
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which each statement stands for itself (and is committed, if it writes)."""
+        async with self._translated(), self._reading.connect() as connection:
+            yield connection
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        """Run `work` in one transaction and commit it; run it again where the database broke a deadlock."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                async with self._translated(), self.engine.begin() as connection:
+                    return await work(connection)
+            except _Contended as error:
+                if attempt == TRIES:
+                    message = "The database is too busy."
+                    raise DatabaseUnavailable(message) from error.__cause__
+                await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))
+        raise AssertionError  # pragma: no cover
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                yield
+        except TimeoutError as error:
+            message = f"The database did not answer within {self._timeout_seconds:g} seconds."
+            raise DatabaseUnavailable(message) from error
+        except PoolTimeoutError as error:
+            message = "Every connection to the database is in use."
+            raise DatabaseUnavailable(message) from error
+        except DBAPIError as error:
+            if _code(error) in LOCK_ERRORS:
+                raise _Contended from error
+            if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+                message = "The database cannot be reached or refused the connection."
+                raise DatabaseUnavailable(message, hint=_reason(error)) from error
+            raise
+        except OSError as error:
+            message = "The database cannot be reached."
+            raise DatabaseUnavailable(message, hint=str(error)) from error
+
+
+class _Contended(Exception):
+    """The database undid the transaction to break a deadlock."""
+
+
+def upsert(dialect: str, table: Table, keys: tuple[str, ...], updates: Callable[[Any], dict[str, Any]]) -> Insert:
+    """INSERT that updates instead where a row with the same `keys` exists.
+
+    `updates` is given the row that was to be inserted and answers column -> expression; an empty
+    answer leaves the existing row as it is.
+    """
+    if dialect == "sqlite":
+        insert = sqlite.insert(table)
+        values = updates(insert.excluded)
+        if not values:
+            return insert.on_conflict_do_nothing(index_elements=list(keys))
+        return insert.on_conflict_do_update(index_elements=list(keys), set_=values)
+    statement = mysql.insert(table)
+    # Not INSERT IGNORE: that would also cut what is too long and let other errors pass.
+    values = updates(statement.inserted) or {keys[0]: table.c[keys[0]]}
+    return statement.on_duplicate_key_update(values)
+
+
+def _create_engine(settings: RegistrationSettings) -> AsyncEngine:
+    url = make_url(settings.database_url)
+    # Errors of the database would otherwise carry addresses into the log.
+    options: dict[str, Any] = {"hide_parameters": True}
+    if settings.uses_sqlite:
+        assert url.database is not None
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(
+            url, connect_args={"timeout": settings.database_timeout_seconds}, pool_size=2, max_overflow=8, **options
+        )
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
+    connect: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
+    authority = url.query.get("ssl_ca")
+    if authority:
+        url = url.difference_update_query(["ssl_ca"])
+        connect["ssl"] = ssl.create_default_context(cafile=str(authority))
+    return create_async_engine(
+        url.update_query_dict({"charset": "utf8mb4"}),
+        connect_args=connect,
+        isolation_level="READ COMMITTED",
+        pool_size=settings.database_connections,
+        max_overflow=0,
+        pool_timeout=settings.database_timeout_seconds,
+        # A connection that died while it was idle is replaced before it is used.
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        **options,
+    )
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # Without this the driver would begin transactions by itself, and too late for BEGIN IMMEDIATE.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        # NORMAL could lose what was answered with 201 in a power cut.
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        # Takes the write lock at once, so that a transaction that reads first cannot fail half-way.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _code(error: DBAPIError) -> object:
+    return error.orig.args[0] if error.orig is not None and error.orig.args else None
+
+
+def _reason(error: DBAPIError) -> str:
+    return " ".join(str(argument) for argument in error.orig.args) if error.orig is not None else ""

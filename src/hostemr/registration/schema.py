@@ -1,0 +1,226 @@
+"""The tables, for SQLite, MySQL 8 and MariaDB 10.6+ alike. The migrations make them; a test compares.
+
+Times are UTC with microseconds. Text that is compared byte by byte is ASCII with a binary collation.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import mysql, sqlite
+
+NAMING = {
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+}
+metadata = MetaData(naming_convention=NAMING)
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware datetime in Python, a UTC one without a zone in the database."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """DATETIME(6) on MySQL, whose plain DATETIME drops the fraction of a second."""
+        if dialect.name in {"mysql", "mariadb"}:
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC; a datetime without a zone is a bug and raises ValueError."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = f"{value!r} has no time zone"
+            raise ValueError(message)
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From UTC."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def exact(length: int) -> String:
+    """ASCII text that is compared byte by byte on every database."""
+    binary = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
+    return String(length).with_variant(binary, "mysql", "mariadb")
+
+
+def exact_text() -> Text:
+    """Unicode text without a practical limit, compared byte by byte."""
+    return Text().with_variant(mysql.MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb")
+
+
+# SQLite counts up by itself only in a column of the type INTEGER.
+Identity = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
+OPTIONS: dict[str, Any] = {
+    f"{dialect}_{option}": value
+    for dialect in ("mysql", "mariadb")
+    for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"))
+}
+
+subscriber = Table(
+    "subscriber",
+    metadata,
+    Column("id", Identity, primary_key=True, autoincrement=True),
+    Column("token", exact(32), nullable=False, unique=True, comment="random; names the subscriber in links"),
+    Column("email", exact(254), nullable=False, comment="as mail is addressed; domain in punycode"),
+    Column("email_key", exact(254), nullable=False, unique=True, comment="lower-case; what is compared"),
+    Column("status", exact(16), nullable=False, comment="active or opted_out"),
+    Column("source", exact(16), nullable=False, comment="registration or import"),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("last_seen_at", UTCDateTime, nullable=False),
+    Column("opted_out_at", UTCDateTime, nullable=True),
+    **OPTIONS,
+)
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Identity, primary_key=True, autoincrement=True),
+    Column("product_id", exact(36), nullable=False, unique=True),
+    Column("subscriber_id", BigInteger, ForeignKey("subscriber.id"), nullable=False),
+    Column("version", String(64), nullable=True, comment="as the client sent it"),
+    Column("version_order", BigInteger, nullable=True, comment="orders as versions do; NULL is unknown"),
+    Column("distribution", String(64), nullable=True),
+    Column("client_hash", exact(32), nullable=True, comment="keyed hash of the registering IP address"),
+    Column("client_hash_expires_at", UTCDateTime, nullable=True),
+    Column("first_seen_at", UTCDateTime, nullable=False),
+    Column("last_seen_at", UTCDateTime, nullable=False),
+    Index(None, "subscriber_id", "version_order"),
+    Index(None, "client_hash_expires_at"),
+    **OPTIONS,
+)
+
+legacy_product = Table(
+    "legacy_product",
+    metadata,
+    Column("product_id", exact(36), primary_key=True, comment="uuid of the original table `product`"),
+    Column("imported_at", UTCDateTime, nullable=False),
+    **OPTIONS,
+)
+
+rate_count = Table(
+    "rate_count",
+    metadata,
+    Column("bucket", exact(32), primary_key=True, comment="keyed hash of what is limited"),
+    Column("window_start", BigInteger, primary_key=True, autoincrement=False, comment="seconds since 1970"),
+    Column("expires", BigInteger, nullable=False, comment="seconds since 1970"),
+    Column("hits", Integer, nullable=False),
+    Index(None, "expires"),
+    **OPTIONS,
+)
+
+pin_failure = Table(
+    "pin_failure",
+    metadata,
+    Column("scope", exact(32), primary_key=True, comment="keyed hash of a client address, or 'global'"),
+    Column("failures", Integer, nullable=False),
+    Column("last_failure_at", UTCDateTime, nullable=False),
+    **OPTIONS,
+)
+
+usage_site = Table(
+    "usage_site",
+    metadata,
+    Column("site_id", exact(36), primary_key=True),
+    Column("version", String(64), nullable=True),
+    Column("version_order", BigInteger, nullable=True),
+    Column("distribution", String(64), nullable=True),
+    Column("locale", String(64), nullable=True),
+    Column("time_zone", String(64), nullable=True),
+    Column("environment", String(255), nullable=True),
+    Column("country", String(64), nullable=True),
+    Column("region", String(64), nullable=True),
+    Column("reporting_interval", String(16), nullable=True),
+    Column("settings", exact_text(), nullable=True, comment="JSON, as sent"),
+    Column("population", exact_text(), nullable=True, comment="JSON, as sent"),
+    Column("modules", exact_text(), nullable=True, comment="JSON, as sent"),
+    Column("encounter_forms", exact_text(), nullable=True, comment="JSON, as sent"),
+    Column("reports", Integer, nullable=False),
+    Column("records", Integer, nullable=False, comment="rows of usage_record; capped"),
+    Column("first_seen_at", UTCDateTime, nullable=False),
+    Column("last_seen_at", UTCDateTime, nullable=False),
+    **OPTIONS,
+)
+
+usage_record = Table(
+    "usage_record",
+    metadata,
+    Column("id", Identity, primary_key=True, autoincrement=True),
+    Column("site_id", exact(36), ForeignKey("usage_site.site_id"), nullable=False),
+    Column("event_key", exact(64), nullable=False, comment="hash of label, URL, target and first event"),
+    Column("event_type", String(64), nullable=False),
+    Column("event_label", String(255), nullable=False),
+    Column("event_url", exact_text(), nullable=False),
+    Column("event_target", exact_text(), nullable=False),
+    Column("first_event", String(32), nullable=False, comment="the client's local time, as sent"),
+    Column("last_event", String(32), nullable=False),
+    Column("count", BigInteger, nullable=False, comment="since first_event; a resent count is no new one"),
+    UniqueConstraint("site_id", "event_key"),
+    **OPTIONS,
+)
+
+broadcast = Table(
+    "broadcast",
+    metadata,
+    Column("id", Identity, primary_key=True, autoincrement=True),
+    Column("uuid", exact(36), nullable=False, unique=True),
+    Column("title", String(255), nullable=False),
+    Column("contents", exact_text(), nullable=False),
+    Column("content_sha256", exact(64), nullable=False),
+    Column("source", exact(16), nullable=False, comment="api"),
+    Column("state", exact(16), nullable=False, comment="queued, sending or done"),
+    Column("audience", Integer, nullable=False, comment="recipients when it was frozen"),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("finished_at", UTCDateTime, nullable=True),
+    Index(None, "state"),
+    **OPTIONS,
+)
+
+chunk = Table(
+    "chunk",
+    metadata,
+    Column("broadcast_id", BigInteger, ForeignKey("broadcast.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", exact(16), nullable=False, comment="pending, sending or done"),
+    Column("attempts", SmallInteger, nullable=False),
+    Column("lease_owner", exact(64), nullable=True),
+    Column("lease_until", UTCDateTime, nullable=True),
+    Index(None, "state", "lease_until"),
+    **OPTIONS,
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("broadcast_id", BigInteger, ForeignKey("broadcast.id"), primary_key=True),
+    Column("subscriber_id", BigInteger, ForeignKey("subscriber.id"), primary_key=True),
+    Column("chunk_number", Integer, nullable=False),
+    Column("state", exact(16), nullable=False, comment="pending, sent, suppressed or failed"),
+    Column("provider_id", exact(128), nullable=True, comment="the sender's name for the message"),
+    Column("error", String(255), nullable=True),
+    Column("updated_at", UTCDateTime, nullable=False),
+    Index(None, "broadcast_id", "chunk_number"),
+    **OPTIONS,
+)

@@ -1,0 +1,232 @@
+"""The service's settings: one field each, read from the environment and checked together.
+
+Each field has a variable `HOSTEMR_<NAME>`; the variables of the original service (`DB_CONN_STR`,
+`SECRET_PIN`, …) are read where no such variable is set. A secret can also come from a file named
+by `HOSTEMR_<NAME>_FILE`, as container platforms hand secrets over.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import argon2
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    model_validator,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from hostemr.registration.installations.address import InvalidEmail, parse_address
+from hostemr.registration.rates import Rate
+
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "mysql": "mysql+asyncmy", "mariadb": "mariadb+asyncmy"}
+
+
+def _rate(value: Any) -> Any:
+    return Rate.parse(value) if isinstance(value, str) else value
+
+
+def _database_url(value: str) -> str:
+    """The URL with the asynchronous driver that hostemr uses, whichever driver it named."""
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        message = "expected a URL such as mysql://USER:PASSWORD@HOST/DATABASE or sqlite:///FILE"
+        raise ValueError(message) from None
+    driver = DRIVERS.get(url.get_backend_name())
+    if driver is None:
+        message = "expected a database of kind sqlite, mysql or mariadb"
+        raise ValueError(message)
+    if not url.database or url.database == ":memory:":
+        message = "expected the name of a database at the end (an in-memory one would lose every registration)"
+        raise ValueError(message)
+    return url.set(drivername=driver).render_as_string(hide_password=False)
+
+
+def _base_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")) or any(c in value for c in "?# "):
+        message = "expected http://HOST[:PORT] or https://HOST, without a query"
+        raise ValueError(message)
+    return value.rstrip("/")
+
+
+def _sender_address(value: str) -> str:
+    try:
+        return parse_address(value).email
+    except InvalidEmail as error:
+        raise ValueError(error.message) from None
+
+
+def _ip_address(value: str) -> str:
+    if value == "localhost":
+        return "127.0.0.1"
+    return str(ipaddress.ip_address(value))
+
+
+def _argon2_hash(value: SecretStr) -> SecretStr:
+    try:
+        argon2.extract_parameters(value.get_secret_value())
+    except argon2.exceptions.InvalidHashError:
+        message = "expected an Argon2 hash ($argon2id$…), as `hostemr registration hash-pin` prints it"
+        raise ValueError(message) from None
+    return value
+
+
+RateField = Annotated[Rate, BeforeValidator(_rate), PlainSerializer(str)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class RegistrationSettings(BaseModel):
+    """Everything that the registration service and its workers can be told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    development: bool = Field(
+        False, description="Readable logs, logger/dev.log, a delivery worker inside the server, a generated pin."
+    )
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        "sqlite:///data/registration.sqlite3",
+        validate_default=True,
+        description="Where registrations are kept: a SQLite file, MySQL 8 or MariaDB 10.6+. "
+        "`?ssl_ca=FILE` verifies a MySQL server's certificate against that CA.",
+        json_schema_extra={"seed": "DB_CONN_STR", "secret": True},
+    )
+    database_connections: int = Field(10, ge=1, le=500, description="Most connections of one process to the database.")
+    database_timeout_seconds: float = Field(
+        10.0, gt=0, le=300, description="How long one database transaction may take before the request gets a 503."
+    )
+    data_folder: Path = Field(Path("data"), description="Where development keeps its generated key, pin and mail.")
+    host: Annotated[str, AfterValidator(_ip_address)] = Field("127.0.0.1", description="IP address to listen on.")
+    port: Port = Field(8080, description="TCP port to listen on; 0 takes a free one.")
+    base_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
+        None, description="Public address of the service, for links in mail. Default: http://HOST:PORT."
+    )
+    proxy_hops: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="Number of trusted proxies in front. The client's address is the one that the "
+        "outermost of them wrote into X-Forwarded-For; 0 takes the connection's own.",
+    )
+    repeat_registrations: Literal["by-client", "always-409", "always-201"] = Field(
+        "by-client",
+        description="Answer to an address that is known: by-client gives clients since OpenEMR 5.0.2 "
+        "(they send a version) a further productId and older ones the 409 that they understand.",
+    )
+    rate_limit_client: RateField = Field(
+        Rate(60, 60), description="Registrations from one client (IPv4 /32, IPv6 /64)."
+    )
+    rate_limit_domain: RateField = Field(Rate(600, 60), description="Registrations of addresses of one mail domain.")
+    rate_limit_global: RateField = Field(Rate(6000, 60), description="Registrations altogether.")
+    rate_limit_usage: RateField = Field(Rate(60, 60), description="Usage reports from one client.")
+    registration_body_bytes: int = Field(4096, ge=512, le=1_048_576, description="Largest body of a registration.")
+    usage_body_bytes: int = Field(8_388_608, ge=4096, le=67_108_864, description="Largest body of a usage report.")
+    usage_records_per_report: int = Field(10_000, ge=1, le=1_000_000, description="Records kept of one usage report.")
+    usage_records_per_site: int = Field(50_000, ge=1, le=10_000_000, description="Records kept of one SiteID.")
+    broadcast_body_bytes: int = Field(1_048_576, ge=4096, le=16_777_216, description="Largest body of a broadcast.")
+    broadcast_contents_characters: int = Field(
+        262_144, ge=1, le=4_194_304, description="Longest contents of a broadcast."
+    )
+    secret_pin: SecretStr | None = Field(
+        None,
+        min_length=1,
+        description="The board's pin for broadcasts, in clear. Prefer secret_pin_hash.",
+        json_schema_extra={"seed": "SECRET_PIN"},
+    )
+    secret_pin_hash: Annotated[SecretStr, AfterValidator(_argon2_hash)] | None = Field(
+        None, description="Argon2 hash of the board's pin, from `hostemr registration hash-pin`."
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Key of the hashes that stand for client addresses; the same on every server. "
+        "Without it no registering address is stored. Development generates one.",
+    )
+    client_address_days: int = Field(
+        30, ge=1, le=365, description="After how many days the hash of a registering address is deleted."
+    )
+    sender: Literal["development"] = Field(
+        "development", description="How mail leaves: development writes .eml files into the outbox."
+    )
+    outbox: Path | None = Field(
+        None, description="Folder of the development sender. Default: `outbox` in data_folder."
+    )
+    mail_from: Annotated[str, AfterValidator(_sender_address)] = Field(
+        "noreply@open-emr.org",
+        description="Sender address of broadcasts.",
+        json_schema_extra={"seed": "SES_SENDER"},
+    )
+    ses_region: str = Field(
+        "us-east-1",
+        pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
+        description="AWS region of Amazon SES. Kept for the SES sender, which is not part of this version.",
+        json_schema_extra={"seed": "SES_REGION"},
+    )
+    aws_access_key_id: SecretStr | None = Field(
+        None,
+        description="Access key for the SES sender; leave it unset to use the machine's role.",
+        json_schema_extra={"seed": "AWS_ACCESS_ID"},
+    )
+    aws_secret_access_key: SecretStr | None = Field(
+        None,
+        description="Secret of that access key.",
+        json_schema_extra={"seed": "AWS_SECRET_KEY"},
+    )
+    worker_lease_seconds: int = Field(
+        60, ge=5, le=3600, description="After how long the chunk of a worker that died is given to another."
+    )
+    log_format: Literal["json", "readable"] | None = Field(
+        None, description="Default: readable in development, json otherwise."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_file: Path | None = Field(None, description="Also log into this file. Development: logger/dev.log.")
+    metrics_port: Port | None = Field(
+        None, description="Port for Prometheus (`/metrics`); unset serves no metrics, 0 takes a free one."
+    )
+    metrics_host: Annotated[str, AfterValidator(_ip_address)] = Field(
+        "127.0.0.1", description="IP address on which the metrics are served."
+    )
+
+    @model_validator(mode="after")
+    def _one_pin(self) -> RegistrationSettings:
+        if self.secret_pin is not None and self.secret_pin_hash is not None:
+            message = "secret_pin and secret_pin_hash are both set; expected one of them"
+            raise ValueError(message)
+        return self
+
+    @property
+    def uses_sqlite(self) -> bool:
+        """Whether the database is an embedded file."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def effective_log_format(self) -> Literal["json", "readable"]:
+        """The format of the log after its default is applied."""
+        return self.log_format or ("readable" if self.development else "json")
+
+    @property
+    def effective_log_file(self) -> Path | None:
+        """The file of the log after its default is applied."""
+        return self.log_file or (Path("logger/dev.log") if self.development else None)
+
+    @property
+    def effective_outbox(self) -> Path:
+        """The folder of the development sender after its default is applied."""
+        return self.outbox or self.data_folder / "outbox"
+
+    @property
+    def effective_base_url(self) -> str:
+        """The public address of the service, without a slash at its end."""
+        if self.base_url:
+            return self.base_url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"

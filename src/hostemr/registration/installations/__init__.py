@@ -1,0 +1,1 @@
+"""Registering installations, and counting them."""

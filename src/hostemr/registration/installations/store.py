@@ -1,0 +1,175 @@
+"""Writes registrations: many in one transaction, each address at most once."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hostemr.registration.database import Database, upsert
+from hostemr.registration.installations.address import Address
+from hostemr.registration.installations.version import Version
+from hostemr.registration.schema import installation, subscriber
+
+SEEN_AGAIN_AFTER = timedelta(hours=1)
+"""How exact `last_seen_at` is: within this time a repeated registration writes nothing."""
+
+Source = Literal["registration", "import"]
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One request to register. `grant_repeat` says whether a known address gets a further productId."""
+
+    address: Address
+    version: str | None
+    distribution: str | None
+    client_hash: str | None
+    grant_repeat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What became of it: `product_id` is None where the address was known and nothing was granted."""
+
+    product_id: str | None
+    new_address: bool
+
+
+class InstallationStore:
+    """Subscribers and their installations."""
+
+    def __init__(self, database: Database, client_address_days: int) -> None:
+        self._database = database
+        self._keep_client_hash = timedelta(days=client_address_days)
+        self._add_subscribers = upsert(database.dialect, subscriber, ("email_key",), lambda _: {})
+        self._find = select(
+            subscriber.c.email_key, subscriber.c.id, subscriber.c.token, subscriber.c.last_seen_at
+        ).where(subscriber.c.email_key.in_(bindparam("keys", expanding=True)))
+        self._add_installations = insert(installation)
+        self._touch_subscribers = (
+            update(subscriber)
+            .where(subscriber.c.id.in_(bindparam("ids", expanding=True)))
+            .values(last_seen_at=bindparam("now"))
+        )
+        self._touch_installation = (
+            update(installation)
+            .where(
+                installation.c.subscriber_id == bindparam("subscriber"),
+                installation.c.version.is_not_distinct_from(bindparam("sent_version")),
+                installation.c.distribution.is_not_distinct_from(bindparam("sent_distribution")),
+            )
+            .values(last_seen_at=bindparam("now"))
+        )
+
+    async def register(self, requests: Sequence[Registration]) -> list[Registered]:
+        """Store the requests in one transaction; answers what became of each, in their order."""
+        return await self._database.write(lambda connection: self._register(connection, requests))
+
+    async def _register(self, connection: AsyncConnection, requests: Sequence[Registration]) -> list[Registered]:
+        now = datetime.now(UTC)
+        # Ordered alike in every process, so that two of them cannot wait for each other.
+        addresses = {request.address.key: request.address for request in requests}
+        known = await self._lookup(connection, sorted(addresses))
+        tokens = {key: secrets.token_hex(16) for key in sorted(addresses.keys() - known.keys())}
+        if tokens:
+            rows = [self.subscriber_row(addresses[key], token, "registration", now) for key, token in tokens.items()]
+            await connection.execute(self._add_subscribers, rows)
+            # Another process may have been first with an address: then the token is not ours.
+            known |= await self._lookup(connection, list(tokens))
+        created = {key for key, token in tokens.items() if known[key].token == token}
+
+        results, installations, seen = [], [], []
+        first = set(created)
+        for request in requests:
+            key = request.address.key
+            new_address = key in first
+            first.discard(key)
+            if new_address or request.grant_repeat:
+                product_id = str(uuid.uuid4())
+                installations.append(self._installation_row(request, product_id, known[key].id, now))
+                results.append(Registered(product_id, new_address))
+            else:
+                results.append(Registered(None, new_address=False))
+            if key not in created and now - known[key].last_seen_at > SEEN_AGAIN_AFTER:
+                seen.append((request, known[key].id))
+        if installations:
+            await connection.execute(self._add_installations, installations)
+        if seen:
+            await self._touch(connection, seen, now)
+        return results
+
+    async def _lookup(self, connection: AsyncConnection, keys: list[str]) -> dict[str, _Known]:
+        rows = await connection.execute(self._find, {"keys": keys})
+        return {key: _Known(identity, token, last_seen_at) for key, identity, token, last_seen_at in rows}
+
+    async def _touch(
+        self, connection: AsyncConnection, seen: list[tuple[Registration, int]], now: datetime
+    ) -> None:
+        await connection.execute(self._touch_subscribers, {"ids": sorted({identity for _, identity in seen}), "now": now})
+        refused = {
+            (identity, request.version, request.distribution) for request, identity in seen if not request.grant_repeat
+        }
+        for identity, version, distribution in sorted(refused, key=str):
+            await connection.execute(
+                self._touch_installation,
+                {"subscriber": identity, "sent_version": version, "sent_distribution": distribution, "now": now},
+            )
+
+    @staticmethod
+    def subscriber_row(address: Address, token: str, source: Source, now: datetime) -> dict[str, object]:
+        """The row of an address that is registered for the first time."""
+        return {
+            "token": token,
+            "email": address.email,
+            "email_key": address.key,
+            "status": "active",
+            "source": source,
+            "created_at": now,
+            "last_seen_at": now,
+        }
+
+    def _installation_row(
+        self, request: Registration, product_id: str, subscriber_id: int, now: datetime
+    ) -> dict[str, object]:
+        version = Version.parse(request.version) if request.version else None
+        return {
+            "product_id": product_id,
+            "subscriber_id": subscriber_id,
+            "version": request.version,
+            "version_order": version.order if version else None,
+            "distribution": request.distribution,
+            "client_hash": request.client_hash,
+            "client_hash_expires_at": now + self._keep_client_hash if request.client_hash else None,
+            "first_seen_at": now,
+            "last_seen_at": now,
+        }
+
+    async def count_addresses(self) -> int:
+        """How many different addresses are registered."""
+        async with self._database.read() as connection:
+            return int(await connection.scalar(select(func.count()).select_from(subscriber)) or 0)
+
+    async def forget_client_addresses(self) -> int:
+        """Delete the hashes of registering addresses whose time is over; answers how many."""
+        expired = installation.c.client_hash_expires_at < datetime.now(UTC)
+        async with self._database.read() as connection:
+            result = await connection.execute(
+                update(installation).where(expired).values(client_hash=None, client_hash_expires_at=None)
+            )
+            return result.rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    id: int
+    token: str
+    last_seen_at: datetime
+
+

@@ -1,0 +1,145 @@
+"""Rate limits that all processes share, in the database.
+
+A sliding window: the hits of this window, and of the one before in proportion to how much of it
+still lies within the window's length. The estimate never lets more than the limit through in a
+window that begins full, and forgets a burst evenly rather than at a stroke.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, delete, select
+
+from hostemr.errors import TooManyRequests
+from hostemr.registration.client_address import keyed_hash
+from hostemr.registration.database import Database, upsert
+from hostemr.registration.group_commit import GroupCommit
+from hostemr.registration.rates import Rate
+from hostemr.registration.schema import rate_count
+
+MOST_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`rate` for everything that has the same `scope` and `subject` (an address, a domain)."""
+
+    scope: str
+    subject: str
+    rate: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    bucket: str
+    window_start: int
+    window_seconds: int
+
+
+class RateLimiter:
+    """Counts hits and says when there are too many. `clock` answers seconds since 1970."""
+
+    def __init__(self, database: Database, key: bytes, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._key = key
+        self._clock = clock
+        self._counting = GroupCommit(self._count)
+        # Refusals are remembered, so that a flood costs the database nothing.
+        self._refused_until: dict[str, float] = {}
+        self._add = upsert(
+            database.dialect, rate_count, ("bucket", "window_start"), lambda new: {"hits": rate_count.c.hits + new.hits}
+        )
+        self._totals = select(rate_count.c.bucket, rate_count.c.window_start, rate_count.c.hits).where(
+            rate_count.c.bucket.in_(bindparam("buckets", expanding=True))
+        )
+
+    async def check(self, *limits: Limit) -> None:
+        """Count one hit for each limit. Raises TooManyRequests where one of them is exceeded."""
+        now = self._clock()
+        hits = []
+        for limit in limits:
+            seconds = limit.rate.window_seconds
+            bucket = keyed_hash(self._key, limit.scope, limit.subject)
+            until = self._refused_until.get(bucket)
+            if until is not None:
+                if now < until:
+                    raise _too_many(limit, until - now)
+                del self._refused_until[bucket]
+            hits.append(_Hit(bucket, int(now // seconds) * seconds, seconds))
+        totals = await self._counting.submit(tuple(hits))
+        for limit, hit, (previous, current) in zip(limits, hits, totals, strict=True):
+            wait = waiting_seconds(previous, current, limit.rate, now - hit.window_start)
+            if wait > 0:
+                if len(self._refused_until) >= MOST_REMEMBERED:
+                    self._refused_until.clear()
+                self._refused_until[hit.bucket] = now + wait
+                raise _too_many(limit, wait)
+
+    async def drain(self) -> None:
+        """Wait until every hit is counted."""
+        await self._counting.drain()
+
+    async def purge(self) -> int:
+        """Delete counts that no limit can refer to any more; answers how many."""
+        async with self._database.read() as connection:
+            result = await connection.execute(delete(rate_count).where(rate_count.c.expires < int(self._clock())))
+            return result.rowcount
+
+    async def _count(self, requests: Sequence[tuple[_Hit, ...]]) -> list[tuple[tuple[int, int], ...]]:
+        """Add the hits of many requests; answer (previous window's, this window's) for each of them."""
+        counter = Counter(hit for request in requests for hit in request)
+        # Ordered alike in every process, so that two of them cannot wait for each other.
+        ordered = sorted(counter, key=lambda hit: (hit.bucket, hit.window_start))
+        rows = [
+            {
+                "bucket": hit.bucket,
+                "window_start": hit.window_start,
+                "expires": hit.window_start + 2 * hit.window_seconds,
+                "hits": counter[hit],
+            }
+            for hit in ordered
+        ]
+        # Each statement is committed by itself: a process that stops here holds no lock.
+        async with self._database.read() as connection:
+            await connection.execute(self._add, rows)
+            found = await connection.execute(self._totals, {"buckets": list({hit.bucket for hit in ordered})})
+            hits = {(bucket, start): number for bucket, start, number in found}
+        return [
+            tuple(
+                (
+                    hits.get((hit.bucket, hit.window_start - hit.window_seconds), 0),
+                    hits.get((hit.bucket, hit.window_start), 0),
+                )
+                for hit in request
+            )
+            for request in requests
+        ]
+
+
+def waiting_seconds(previous: int, current: int, rate: Rate, elapsed: float) -> float:
+    """How long until a hit would be within `rate` again; 0 where the last one was.
+
+    `elapsed` is how many seconds of the current window have passed; `current` includes the hit.
+    """
+    window = rate.window_seconds
+    estimate = previous * (1 - elapsed / window) + current
+    if estimate <= rate.count:
+        return 0
+    if current <= rate.count and previous:
+        # The share of the previous window shrinks until the estimate fits.
+        fits_at = window * (1 - (rate.count - current) / previous)
+        return max(fits_at - elapsed, 1)
+    # This window is too full: in the next one its share shrinks until one more hit fits.
+    fits_at = window * (1 - (rate.count - 1) / current)
+    return max(window - elapsed + fits_at, 1)
+
+
+def _too_many(limit: Limit, wait: float) -> TooManyRequests:
+    message = f"Over the limit of {limit.rate} for one {limit.scope}."
+    return TooManyRequests(message, retry_after_seconds=math.ceil(wait))
+

@@ -1,0 +1,1 @@
+"""Usage reports (telemetry) of installations."""

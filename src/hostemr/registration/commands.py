@@ -1,0 +1,190 @@
+"""The registration service's verbs: `serve`, `worker` and `registration …`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import click
+
+from hostemr.cli import EXIT_STATUSES
+from hostemr.registration.environment import load_settings
+from hostemr.registration.settings import RegistrationSettings
+
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, errors included.")
+DATABASE_OPTION = click.option(
+    "--database", metavar="URL", help="SQLite file, MySQL or MariaDB. Default: HOSTEMR_DATABASE_URL, or data/."
+)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        # On Windows there is none; asyncio's own loop does the same, slower.
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+def _settings(database: str | None, **overrides: Any) -> RegistrationSettings:
+    return load_settings(os.environ, {"database_url": database, **overrides})
+
+
+@click.command(epilog=EXIT_STATUSES)
+@DATABASE_OPTION
+@click.option("--host", metavar="ADDRESS", help="Address to listen on. Default: HOSTEMR_HOST, or 127.0.0.1.")
+@click.option("--port", metavar="N", help="Port to listen on; 0 takes a free one. Default: HOSTEMR_PORT, or 8080.")
+@click.option("--dev", is_flag=True, help="Readable logs, a generated pin, and a worker inside the server.")
+@JSON_OPTION
+def serve(database: str | None, host: str | None, port: str | None, *, dev: bool, as_json: bool) -> None:
+    """Run the registration service until Ctrl-C.
+
+    An empty or older database is migrated first; several servers may start at once. Every setting
+    is an environment variable: `hostemr registration settings` lists them.
+
+    \b
+    Examples:
+      hostemr serve --dev
+      hostemr serve --database mysql://reg:…@db.example.org/registration --port 8080
+    """
+    from hostemr.registration.keys import PIN_FILE
+    from hostemr.registration.server import Listening
+    from hostemr.registration.server import serve as run_server
+
+    settings = _settings(database, host=host, port=port, development=True if dev else None)
+
+    def started(listening: Listening) -> None:
+        urls = {
+            "registration": f"{listening.url}/api/registration",
+            "count": f"{listening.url}/api/registration/unique",
+            "documentation": f"{listening.url}/docs",
+            "health": f"{listening.url}/readyz",
+        }
+        if listening.metrics_url:
+            urls["metrics"] = listening.metrics_url
+        if as_json:
+            click.echo(json.dumps({"url": listening.url, **urls}))
+        else:
+            click.echo(f"The registration service answers at {listening.url}")
+            for name, url in urls.items():
+                click.echo(f"  {name:<14} {url}")
+            if settings.development and settings.secret_pin is None and settings.secret_pin_hash is None:
+                click.echo(f"  {'broadcast pin':<14} in {settings.data_folder / PIN_FILE}")
+                click.echo(f"  {'sent mail':<14} in {settings.effective_outbox}")
+            click.echo("Press Ctrl-C to stop.")
+        sys.stdout.flush()
+
+    _run(run_server(settings, started))
+
+
+@click.command(epilog=EXIT_STATUSES)
+@DATABASE_OPTION
+def worker(database: str | None) -> None:
+    """Send broadcasts until Ctrl-C, then finish the chunk at hand.
+
+    Any number of workers, on any number of machines, share the queue in the database. This
+    version sends with the development sender: .eml files in the outbox.
+    """
+    from hostemr.registration.server import work
+
+    _run(work(_settings(database)))
+
+
+@click.group(epilog=EXIT_STATUSES)
+def registration() -> None:
+    """Manage the registration service's data."""
+
+
+@registration.command(epilog=EXIT_STATUSES)
+@DATABASE_OPTION
+@JSON_OPTION
+def migrate(database: str | None, *, as_json: bool) -> None:
+    """Bring the database's schema to this version's. `hostemr serve` does it by itself."""
+    from hostemr.registration.database import Database
+    from hostemr.registration.logs import configure_logs
+    from hostemr.registration.migrate import migrate as run_migration
+
+    settings = _settings(database)
+    configure_logs(settings)
+
+    async def work() -> bool:
+        opened = Database(settings)
+        try:
+            return await run_migration(opened)
+        finally:
+            await opened.close()
+
+    migrated = _run(work())
+    if as_json:
+        click.echo(json.dumps({"migrated": migrated}))
+    else:
+        click.echo("migrated" if migrated else "nothing to do: the schema is current")
+
+
+@registration.command(epilog=EXIT_STATUSES)
+@click.option("--dialect", type=click.Choice(["mysql", "sqlite"]), default="mysql", show_default=True)
+def schema(dialect: str) -> None:
+    """Print the SQL of the schema, to be applied to an empty database by hand.
+
+    \b
+    Example:
+      hostemr registration schema | mysql -u your_username -p product_registration
+    """
+    from hostemr.registration.migrate import schema_sql
+
+    click.echo(schema_sql(dialect), nl=False)
+
+
+@registration.command(epilog=EXIT_STATUSES)
+@JSON_OPTION
+def settings(*, as_json: bool) -> None:
+    """List every setting of the service: its variables, default and meaning."""
+    from hostemr.registration.reference import settings_rows
+
+    rows = settings_rows()
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        also = f" (also {row['seed_variable']})" if row["seed_variable"] else ""
+        click.echo(f"{row['variable']}{also}\n    {row['meaning']} Default: {row['default'] or 'none'}.")
+
+
+@registration.command("hash-pin", epilog=EXIT_STATUSES)
+def hash_pin() -> None:
+    """Read the board's pin without showing it, and print the Argon2 hash for HOSTEMR_SECRET_PIN_HASH."""
+    import argon2
+
+    pin = click.prompt("pin", hide_input=True, confirmation_prompt=True, err=True)
+    click.echo(argon2.PasswordHasher().hash(pin))
+
+
+@registration.command("opt-out", epilog=EXIT_STATUSES)
+@click.argument("email")
+@DATABASE_OPTION
+@JSON_OPTION
+def opt_out(email: str, database: str | None, *, as_json: bool) -> None:
+    """Send nothing more to EMAIL, as its owner asked for."""
+    from hostemr.registration.database import Database
+    from hostemr.registration.feedback.store import OptOutStore
+    from hostemr.registration.installations.address import parse_address
+
+    address = parse_address(email)
+    settings = _settings(database)
+
+    async def work() -> bool:
+        opened = Database(settings)
+        try:
+            return await OptOutStore(opened).opt_out(email_key=address.key)
+        finally:
+            await opened.close()
+
+    changed = _run(work())
+    if as_json:
+        click.echo(json.dumps({"opted_out": changed}))
+    else:
+        click.echo("opted out" if changed else "nothing to do: not registered, or opted out already")

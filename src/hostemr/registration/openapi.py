@@ -1,0 +1,109 @@
+"""The API's description as data (OpenAPI 3.1), and a page made of it."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from hostemr.registration.pages import Pages
+from hostemr.registration.replies import JSONReply
+from hostemr.registration.routes import routes_for
+
+
+def load_document() -> dict[str, Any]:
+    """The document, which is kept by hand in openapi.json and held against the service by tests."""
+    text = resources.files("hostemr.registration").joinpath("openapi.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def documentation_routes(pages: Pages) -> list[BaseRoute]:
+    """`/openapi.json`, `/docs`, and `/` which leads there."""
+    document = load_document()
+    operations = [
+        _operation(path, method, operation, document)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+    async def as_data(_request: Request) -> Response:
+        return JSONReply(document)
+
+    async def as_page(_request: Request) -> Response:
+        return pages.render("api.html", document=document, operations=operations)
+
+    async def home(_request: Request) -> Response:
+        return RedirectResponse("/docs", 303)
+
+    return [
+        *routes_for("/openapi.json", as_data, "GET"),
+        *routes_for("/docs", as_page, "GET"),
+        Route("/", home, methods=["GET"]),
+    ]
+
+
+def _operation(path: str, method: str, operation: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    fields = [
+        {
+            "name": parameter["name"],
+            "place": parameter["in"],
+            "type": _type(parameter["schema"]),
+            "required": parameter["required"],
+            "description": parameter["description"],
+        }
+        for parameter in operation.get("parameters", [])
+    ]
+    content = operation.get("requestBody", {}).get("content", {})
+    schema = next(iter(content.values()), {}).get("schema", {})
+    fields += [
+        {
+            "name": name,
+            "place": "body",
+            "type": _type(value),
+            "required": name in schema.get("required", []),
+            "description": value.get("description", ""),
+        }
+        for name, value in schema.get("properties", {}).items()
+    ]
+    return {
+        "id": operation["operationId"],
+        "method": method.upper(),
+        "path": path,
+        "summary": operation["summary"],
+        "description": operation["description"],
+        "fields": fields,
+        "example": _curl(path, method, operation, schema) if path.startswith("/api/") else "",
+        "responses": [
+            {"status": status, "description": response["description"], "example": _example(response)}
+            for status, response in sorted(operation["responses"].items())
+        ],
+    }
+
+
+def _type(schema: dict[str, Any]) -> str:
+    kind = schema.get("type", "any")
+    return kind if isinstance(kind, str) else " or ".join(kind)
+
+
+def _example(response: dict[str, Any]) -> str:
+    for content in response["content"].values():
+        if "example" in content:
+            return json.dumps(content["example"], ensure_ascii=False)
+    return ""
+
+
+def _curl(path: str, method: str, operation: dict[str, Any], schema: dict[str, Any]) -> str:
+    if method == "get":
+        return f"curl http://127.0.0.1:8080{path}"
+    if "application/x-www-form-urlencoded" not in operation["requestBody"]["content"]:
+        query = "&".join(f"{one['name']}={one['example']}" for one in operation.get("parameters", []))
+        return (
+            f"curl -H 'Content-Type: application/json' -d '{{\"usageRecords\": []}}' 'http://127.0.0.1:8080{path}?{query}'"
+        )
+    data = " ".join(f"--data-urlencode '{name}={value['example']}'" for name, value in schema["properties"].items())
+    return f"curl {data} http://127.0.0.1:8080{path}"

@@ -1,0 +1,138 @@
+"""Runs the service in this process until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+import uvicorn
+from prometheus_client import start_http_server
+
+from hostemr.errors import OutsideWorldError
+from hostemr.registration.app import create_app, create_worker
+from hostemr.registration.database import Database
+from hostemr.registration.logs import configure_logs
+from hostemr.registration.metrics import Metrics
+from hostemr.registration.migrate import has_legacy_table, migrate
+from hostemr.registration.settings import RegistrationSettings
+
+GRACE_SECONDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a started service answers."""
+
+    url: str
+    metrics_url: str | None
+
+
+async def prepare(database: Database) -> None:
+    """Migrate the schema, and say what an administrator should know about this database."""
+    log = structlog.get_logger("hostemr")
+    if await migrate(database):
+        log.info("schema migrated")
+    async with database.read() as connection:
+        if await connection.run_sync(has_legacy_table):
+            log.warning(
+                "this database has the original service's table `product`; "
+                "`hostemr registration import DATABASE_URL` takes its addresses over (again at any time)"
+            )
+
+
+async def serve(settings: RegistrationSettings, started: Callable[[Listening], None]) -> None:
+    """Migrate, listen, call `started`, and serve until SIGINT or SIGTERM.
+
+    Raises RefusedError, DatabaseUnavailable, and OutsideWorldError where the port is not to be had.
+    """
+    configure_logs(settings)
+    listener = _listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    settings = settings.model_copy(update={"port": port})
+    metrics = Metrics()
+    database = Database(settings)
+    try:
+        await prepare(database)
+        metrics_url = _serve_metrics(settings, metrics)
+        server = _Server(
+            uvicorn.Config(
+                create_app(settings, database, metrics),
+                log_config=None,
+                access_log=False,
+                # The client's address is found by hostemr itself, from as many proxies as it is told to trust.
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            ),
+            lambda: started(Listening(_url(host, port), metrics_url)),
+        )
+        await server.serve(sockets=[listener])
+    finally:
+        listener.close()
+        await database.close()
+
+
+async def work(settings: RegistrationSettings) -> None:
+    """Send broadcasts until SIGINT or SIGTERM; the chunk at hand is finished first."""
+    configure_logs(settings)
+    database = Database(settings)
+    try:
+        await prepare(database)
+        worker = create_worker(settings, database, Metrics())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, worker.stop)
+        structlog.get_logger("hostemr.delivery").info("worker started", outbox=str(settings.effective_outbox))
+        await worker.run()
+    finally:
+        await database.close()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._report_start = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._report_start()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise _port_error(error, host, port, "HOSTEMR_PORT") from error
+    return listener
+
+
+def _serve_metrics(settings: RegistrationSettings, metrics: Metrics) -> str | None:
+    if settings.metrics_port is None:
+        return None
+    try:
+        server, _ = start_http_server(settings.metrics_port, settings.metrics_host, registry=metrics.registry)
+    except OSError as error:
+        raise _port_error(error, settings.metrics_host, settings.metrics_port, "HOSTEMR_METRICS_PORT") from error
+    return f"{_url(settings.metrics_host, server.server_port)}/metrics"
+
+
+def _port_error(error: OSError, host: str, port: int, variable: str) -> OutsideWorldError:
+    if error.errno == errno.EADDRINUSE:
+        return OutsideWorldError(
+            f"Port {port} of {host} is in use by another program.", hint=f"choose another one with {variable}"
+        )
+    return OutsideWorldError(f"Port {port} of {host} cannot be listened on: {error.strerror}.")
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

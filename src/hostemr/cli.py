@@ -9,16 +9,7 @@ from typing import Any
 
 import click
 
-from hostemr.errors import HostemrError
-
-EXIT_STATUSES = """\b
-Exit status:
-  0  done
-  1  findings, or a failed check
-  2  wrong use, or wrong settings
-  3  the outside world failed: AWS, a database, mail
-  4  refused to harm data
-"""
+from hostemr.errors import EXIT_STATUSES, HostemrError
 
 VERBS = {
     "serve": ("hostemr.registration.commands", "serve", "Run the registration service."),
@@ -31,10 +22,10 @@ EXTRAS = {"hostemr.registration": "registration"}
 class _Verbs(click.Group):
     """Knows every verb's name and summary, and imports a verb's module only to run it."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002, click's signature
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
             return None
         module, attribute, _ = VERBS[cmd_name]
@@ -46,7 +37,7 @@ class _Verbs(click.Group):
             raise HostemrError(message, hint=f"pip install 'hostemr[{extra}]'") from error
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Verbs"):
             formatter.write_dl([(name, summary) for name, (_, _, summary) in VERBS.items()])
 

@@ -13,6 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+EXIT_STATUSES = """\b
+Exit status:
+  0  done
+  1  findings, or a failed check
+  2  wrong use, or wrong settings
+  3  the outside world failed: AWS, a database, mail
+  4  refused to harm data
+"""
+"""For the end of every verb's help; `\\b` keeps click from wrapping the lines."""
+
 
 class HostemrError(Exception):
     """An error that a person can act on: one line of what is wrong, and a hint of what to change.

@@ -109,7 +109,7 @@ class TestRegistration:
         assert again.product_id not in (None, first.product_id)
         assert addresses_become(server, 1)
 
-    def test_a_clinic_registers_anew_after_every_upgrade(self, server: RunningServer) -> None:
+    def test_each_generation_after_the_other_is_one_more_installation(self, server: RunningServer) -> None:
         outcomes = [visit(script, server, email="clinic@example.org") for script in REGISTERING]
         assert [outcome.outcome for outcome in outcomes] == ["registered"] * len(REGISTERING)
         assert len({outcome.product_id for outcome in outcomes}) == len(REGISTERING)

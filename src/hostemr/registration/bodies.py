@@ -107,6 +107,8 @@ async def _parse_multipart(request: Request, body: bytes) -> dict[str, Any]:
         yield b""
 
     try:
+        # The parser would take what is not UTF-8 for Latin-1.
+        body.decode("utf-8")
         form = await MultiPartParser(
             request.headers, stream(), max_files=0, max_fields=MOST_FIELDS, max_part_size=len(body)
         ).parse()

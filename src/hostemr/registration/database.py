@@ -118,8 +118,7 @@ def _create_engine(settings: RegistrationSettings) -> AsyncEngine:
     # Errors of the database would otherwise carry addresses into the log.
     options: dict[str, Any] = {"hide_parameters": True}
     if settings.uses_sqlite:
-        assert url.database is not None
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
         engine = create_async_engine(
             url, connect_args={"timeout": settings.database_timeout_seconds}, pool_size=2, max_overflow=8, **options
         )

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 
 from hostemr.errors import SettingsError
 from hostemr.registration.settings import RegistrationSettings
@@ -42,8 +41,8 @@ def load_settings(environ: Mapping[str, str], overrides: Mapping[str, Any] | Non
     problems = _unknown_variables(environ)
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for name, field in FIELDS.items():
-        found = _value(name, field, environ, problems)
+    for name in FIELDS:
+        found = _value(name, environ, problems)
         if found is not None:
             values[name], origins[name] = found
     for name, value in (overrides or {}).items():
@@ -58,9 +57,7 @@ def load_settings(environ: Mapping[str, str], overrides: Mapping[str, Any] | Non
     return settings
 
 
-def _value(
-    name: str, field: FieldInfo, environ: Mapping[str, str], problems: list[str]
-) -> tuple[str | SecretStr, str] | None:
+def _value(name: str, environ: Mapping[str, str], problems: list[str]) -> tuple[str, str] | None:
     for candidate in filter(None, (variable(name), seed_variable(name))):
         if environ.get(candidate):
             return environ[candidate], candidate

@@ -75,19 +75,23 @@ class GroupCommit(Generic[Item, Outcome]):
     async def _settle(self, group: list[tuple[Item, asyncio.Future[Outcome]]]) -> None:
         try:
             outcomes = await self._flush([item for item, _ in group])
-        except Exception as error:
-            if len(group) > 1 and not isinstance(error, DatabaseUnavailable):
-                for one in group:
-                    await self._settle([one])
-                return
-            for _, future in group:
-                if not future.done():
-                    future.set_exception(error)
-        except BaseException:
+        except asyncio.CancelledError:
             for _, future in group:
                 future.cancel()
             raise
+        except Exception as error:  # noqa: BLE001, whoever waits gets it
+            if len(group) > 1 and not isinstance(error, DatabaseUnavailable):
+                for one in group:
+                    await self._settle([one])
+            else:
+                for future in _unanswered(group):
+                    future.set_exception(error)
         else:
-            for (_, future), outcome in zip(group, outcomes, strict=True):
-                if not future.done():
-                    future.set_result(outcome)
+            by_future = {future: outcome for (_, future), outcome in zip(group, outcomes, strict=True)}
+            for future in _unanswered(group):
+                future.set_result(by_future[future])
+
+
+def _unanswered(group: list[tuple[Item, asyncio.Future[Outcome]]]) -> list[asyncio.Future[Outcome]]:
+    """Those whose callers were not cancelled meanwhile."""
+    return [future for _, future in group if not future.done()]

@@ -1,8 +1,9 @@
 """Rate limits that all processes share, in the database.
 
 A sliding window: the hits of this window, and of the one before in proportion to how much of it
-still lies within the window's length. The estimate never lets more than the limit through in a
-window that begins full, and forgets a burst evenly rather than at a stroke.
+still lies within the window's length; so a burst is forgotten evenly rather than at a stroke.
+Where processes count at the same instant at the edge of a limit, more can be refused than had to
+be, never fewer.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hostemr.errors import TooManyRequests
 from hostemr.registration.client_address import keyed_hash
@@ -104,21 +106,30 @@ class RateLimiter:
             }
             for hit in ordered
         ]
-        # Each statement is committed by itself: a process that stops here holds no lock.
-        async with self._database.read() as connection:
+
+        async def count(connection: AsyncConnection) -> dict[tuple[str, int], int]:
             await connection.execute(self._add, rows)
             found = await connection.execute(self._totals, {"buckets": list({hit.bucket for hit in ordered})})
-            hits = {(bucket, start): number for bucket, start, number in found}
-        return [
-            tuple(
-                (
-                    hits.get((hit.bucket, hit.window_start - hit.window_seconds), 0),
-                    hits.get((hit.bucket, hit.window_start), 0),
-                )
-                for hit in request
-            )
-            for request in requests
-        ]
+            return {(bucket, start): number for bucket, start, number in found}
+
+        if self._database.dialect == "sqlite":
+            # One commit for all rows, where each would otherwise be flushed to disk by itself.
+            hits = await self._database.write(count)
+        else:
+            # MySQL takes the rows as one statement. Committed by itself, it leaves no lock behind with
+            # a process that is stopped here, for which every other process would have to wait.
+            async with self._database.read() as connection:
+                hits = await count(connection)
+        # Of simultaneous hits the first ones get through: each has its own rank in the total.
+        rank = {hit: hits.get((hit.bucket, hit.window_start), 0) - counter[hit] for hit in counter}
+        answers = []
+        for request in requests:
+            totals = []
+            for hit in request:
+                rank[hit] += 1
+                totals.append((hits.get((hit.bucket, hit.window_start - hit.window_seconds), 0), rank[hit]))
+            answers.append(tuple(totals))
+        return answers
 
 
 def waiting_seconds(previous: int, current: int, rate: Rate, elapsed: float) -> float:
@@ -130,9 +141,9 @@ def waiting_seconds(previous: int, current: int, rate: Rate, elapsed: float) -> 
     estimate = previous * (1 - elapsed / window) + current
     if estimate <= rate.count:
         return 0
-    if current <= rate.count and previous:
-        # The share of the previous window shrinks until the estimate fits.
-        fits_at = window * (1 - (rate.count - current) / previous)
+    if current < rate.count:
+        # The share of the previous window shrinks until one more hit fits.
+        fits_at = window * (1 - (rate.count - current - 1) / previous)
         return max(fits_at - elapsed, 1)
     # This window is too full: in the next one its share shrinks until one more hit fits.
     fits_at = window * (1 - (rate.count - 1) / current)
@@ -142,4 +153,3 @@ def waiting_seconds(previous: int, current: int, rate: Rate, elapsed: float) -> 
 def _too_many(limit: Limit, wait: float) -> TooManyRequests:
     message = f"Over the limit of {limit.rate} for one {limit.scope}."
     return TooManyRequests(message, retry_after_seconds=math.ceil(wait))
-

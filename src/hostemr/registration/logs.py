@@ -13,8 +13,8 @@ from structlog.typing import EventDict, Processor
 
 from hostemr.registration.settings import RegistrationSettings
 
-# Anything with an @ between characters that addresses are made of, as far as it could be one.
-_ADDRESS = re.compile(r"[^\s@<>\"'(),;:\[\]{}\\=/?&|]{1,64}@[^\s@<>\"'(),;:\[\]{}\\=/?&|]{1,253}")
+# What RFC 5322 allows before an @ without quotes, and anything after it: too much rather than too little.
+_ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,256}@[^\s@<>\"'(),;\[\]{}\\]{1,256}")
 _ENCODED_ADDRESS = re.compile(r"[\w.+%-]{1,128}%40[\w.%-]{1,253}")
 
 
@@ -37,7 +37,7 @@ def _redact_event(_logger: Any, _method: str, event: EventDict) -> EventDict:
     return event
 
 
-def _renderer(json: bool, stream: TextIO | None) -> list[Processor]:
+def _renderer(stream: TextIO | None, *, json: bool) -> list[Processor]:
     if json:
         return [structlog.processors.format_exc_info, _redact_event, structlog.processors.JSONRenderer()]
     colours = stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")
@@ -58,11 +58,11 @@ def configure_logs(settings: RegistrationSettings, stream: TextIO | None = None)
     ]
     json = settings.effective_log_format == "json"
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
-    handlers[0].setFormatter(_formatter(shared, _renderer(json, stream)))
+    handlers[0].setFormatter(_formatter(shared, _renderer(stream, json=json)))
     if settings.effective_log_file is not None:
         settings.effective_log_file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(settings.effective_log_file, encoding="utf-8"))
-        handlers[1].setFormatter(_formatter(shared, _renderer(json, None)))
+        handlers[1].setFormatter(_formatter(shared, _renderer(None, json=json)))
     logging.basicConfig(handlers=handlers, level=settings.log_level.upper(), force=True)
     # Notes of the server about its own names, repeated at each start.
     logging.getLogger("asyncmy").setLevel(logging.ERROR)

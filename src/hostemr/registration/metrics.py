@@ -57,6 +57,7 @@ class Metrics:
         )
         self.opt_outs = Counter("hostemr_opt_outs", "Addresses that opted out.", registry=self.registry)
         self.database_up = Gauge(
-            "hostemr_database_up", "1 if the database answered when readiness was last asked, else 0.",
+            "hostemr_database_up",
+            "1 if the database answered when readiness was last asked, else 0.",
             registry=self.registry,
         )

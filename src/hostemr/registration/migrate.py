@@ -34,7 +34,9 @@ def _check_not_newer(connection: Connection) -> None:
     known = {revision.revision for revision in ScriptDirectory.from_config(_config()).walk_revisions()}
     unknown = _current(connection) - known
     if unknown:
-        message = f"The database's schema is at revision {', '.join(sorted(unknown))}, which this version does not know."
+        message = (
+            f"The database's schema is at revision {', '.join(sorted(unknown))}, which this version does not know."
+        )
         raise RefusedError(message, hint="a newer hostemr has used this database: install that version here too")
 
 

@@ -26,7 +26,7 @@ def documentation_routes(pages: Pages) -> list[BaseRoute]:
     """`/openapi.json`, `/docs`, and `/` which leads there."""
     document = load_document()
     operations = [
-        _operation(path, method, operation, document)
+        _operation(path, method, operation)
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
@@ -47,7 +47,7 @@ def documentation_routes(pages: Pages) -> list[BaseRoute]:
     ]
 
 
-def _operation(path: str, method: str, operation: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+def _operation(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     fields = [
         {
             "name": parameter["name"],
@@ -58,8 +58,8 @@ def _operation(path: str, method: str, operation: dict[str, Any], document: dict
         }
         for parameter in operation.get("parameters", [])
     ]
-    content = operation.get("requestBody", {}).get("content", {})
-    schema = next(iter(content.values()), {}).get("schema", {})
+    contents: list[dict[str, Any]] = list(operation.get("requestBody", {}).get("content", {}).values())
+    schema: dict[str, Any] = contents[0]["schema"] if contents else {}
     fields += [
         {
             "name": name,
@@ -102,8 +102,6 @@ def _curl(path: str, method: str, operation: dict[str, Any], schema: dict[str, A
         return f"curl http://127.0.0.1:8080{path}"
     if "application/x-www-form-urlencoded" not in operation["requestBody"]["content"]:
         query = "&".join(f"{one['name']}={one['example']}" for one in operation.get("parameters", []))
-        return (
-            f"curl -H 'Content-Type: application/json' -d '{{\"usageRecords\": []}}' 'http://127.0.0.1:8080{path}?{query}'"
-        )
+        return f"curl -H 'Content-Type: application/json' -d '{{\"usageRecords\": []}}' 'http://127.0.0.1:8080{path}?{query}'"
     data = " ".join(f"--data-urlencode '{name}={value['example']}'" for name, value in schema["properties"].items())
     return f"curl {data} http://127.0.0.1:8080{path}"

@@ -157,9 +157,7 @@ class RegistrationSettings(BaseModel):
     sender: Literal["development"] = Field(
         "development", description="How mail leaves: development writes .eml files into the outbox."
     )
-    outbox: Path | None = Field(
-        None, description="Folder of the development sender. Default: `outbox` in data_folder."
-    )
+    outbox: Path | None = Field(None, description="Folder of the development sender. Default: `outbox` in data_folder.")
     mail_from: Annotated[str, AfterValidator(_sender_address)] = Field(
         "noreply@open-emr.org",
         description="Sender address of broadcasts.",

@@ -95,9 +95,7 @@ class PinGuard:
                 # Raised within the transaction, so that an attempt that is not looked at is not counted.
                 message = "Too many wrong pins."
                 raise TooManyRequests(message, retry_after_seconds=int(wait.total_seconds()) + 1)
-            await connection.execute(
-                update(pin_failure).where(row).values(failures=failures + 1, last_failure_at=now)
-            )
+            await connection.execute(update(pin_failure).where(row).values(failures=failures + 1, last_failure_at=now))
 
     async def _forgive(self, connection: AsyncConnection, scopes: dict[str, str]) -> None:
         for scope, kind in sorted(scopes.items()):

@@ -24,9 +24,7 @@ class InvalidEmailMessage(RequestError):
 class BroadcastService:
     """`queue`, for who has the pin."""
 
-    def __init__(
-        self, *, store: BroadcastStore, guard: PinGuard, metrics: Metrics, longest_contents: int
-    ) -> None:
+    def __init__(self, *, store: BroadcastStore, guard: PinGuard, metrics: Metrics, longest_contents: int) -> None:
         self._store = store
         self._guard = guard
         self._metrics = metrics

@@ -46,9 +46,9 @@ class BroadcastStore:
                 "audience": 0,
                 "created_at": now,
             }
-            inserted = await connection.execute(insert(broadcast).values(row))
-            assert inserted.inserted_primary_key is not None
-            audience = await self._freeze(connection, inserted.inserted_primary_key[0], now)
+            await connection.execute(insert(broadcast).values(row))
+            identity = (await connection.scalars(select(broadcast.c.id).where(broadcast.c.uuid == name))).one()
+            audience = await self._freeze(connection, identity, now)
             return QueuedBroadcast(name, audience)
 
         return await self._database.write(work)

@@ -135,9 +135,7 @@ class DeliveryStore:
         )
         return result.rowcount
 
-    async def _record(
-        self, connection: AsyncConnection, claimed: ClaimedChunk, outcomes: Sequence[Outcome]
-    ) -> bool:
+    async def _record(self, connection: AsyncConnection, claimed: ClaimedChunk, outcomes: Sequence[Outcome]) -> bool:
         now = self._clock()
         held = await connection.execute(
             update(chunk).where(self._held(claimed)).values(state="done", lease_owner=None, lease_until=None)

@@ -45,7 +45,7 @@ class Worker:
             except OutsideWorldError as error:
                 self._log.warning("sending is held up", reason=error.message, hint=error.hint)
                 await self._pause(TROUBLE_SECONDS)
-            except Exception:
+            except Exception:  # noqa: BLE001, the reason follows
                 # A worker that ended would leave the queue standing; its chunk's lease ends by itself.
                 self._log.exception("bug while sending")
                 await self._pause(TROUBLE_SECONDS)
@@ -72,9 +72,7 @@ class Worker:
         self._metrics.deliveries.labels("suppressed").inc(claimed.suppressed)
         for outcome in outcomes:
             self._metrics.deliveries.labels(outcome.state).inc()
-        self._log.info(
-            "chunk sent", broadcast=claimed.letter.broadcast, chunk=claimed.number, recipients=len(outcomes)
-        )
+        self._log.info("chunk sent", broadcast=claimed.letter.broadcast, chunk=claimed.number, recipients=len(outcomes))
         return True
 
     async def _give_back(self, claimed: ClaimedChunk) -> None:

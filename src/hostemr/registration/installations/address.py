@@ -43,7 +43,7 @@ def parse_address(text: str) -> Address:
         message = f"The address has {len(text)} characters; at most {LONGEST_ADDRESS} are possible."
         raise InvalidEmail(message)
     try:
-        valid = validate_email(text, check_deliverability=False, allow_smtputf8=False)
+        valid = validate_email(text, check_deliverability=False, allow_smtputf8=False, strict=True)
     except EmailNotValidError as error:
         raise InvalidEmail(str(error)) from None
     domain = valid.ascii_domain.lower()

@@ -7,23 +7,33 @@ import time
 from collections.abc import Awaitable, Callable
 
 FRESH_SECONDS = 2.0
-CHEAP_SECONDS = 0.005
+REST = 4
+"""After a count that took t seconds the database is left alone for four times as long."""
+LONGEST_REST_SECONDS = 0.25
 
 
 class AddressCount:
     """A count that is at most two seconds old, and exact after this process's own registrations.
 
-    However many ask at once, one count is made for them. Where counting is cheap, a registration
-    in this process makes the next asker count again; where it is not (over some 100,000 rows),
-    the two seconds hold for everyone.
+    However many ask at once, one count is made for them, and counting takes at most a fifth of
+    one connection's time. Where that would make who asks wait for long, since counting millions
+    of rows takes its time, the two seconds hold for this process's registrations too.
+
+    `count` answers the count and the seconds that it took; `clock` and `sleep` are for tests.
     """
 
-    def __init__(self, count: Callable[[], Awaitable[int]], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        count: Callable[[], Awaitable[tuple[int, float]]],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._count = count
         self._clock = clock
+        self._sleep = sleep
         self._changes = 0
         self._value = 0
-        self._as_of = -1
+        self._as_of = 0
         self._counted_at = float("-inf")
         self._took_seconds = 0.0
         self._counting = asyncio.Lock()
@@ -42,13 +52,19 @@ class AddressCount:
                     await self._refresh()
         return self._value
 
+    @property
+    def _age_seconds(self) -> float:
+        return self._clock() - self._counted_at
+
     def _is_fresh(self, wanted: int) -> bool:
-        if self._clock() - self._counted_at > FRESH_SECONDS:
+        if self._age_seconds > FRESH_SECONDS:
             return False
-        return self._as_of >= wanted or self._took_seconds > CHEAP_SECONDS
+        return self._as_of >= wanted or self._took_seconds * REST > LONGEST_REST_SECONDS
 
     async def _refresh(self) -> None:
-        as_of, started = self._changes, self._clock()
-        self._value = await self._count()
+        rest = self._took_seconds * REST - self._age_seconds
+        if rest > 0:
+            await self._sleep(rest)
+        as_of = self._changes
+        self._value, self._took_seconds = await self._count()
         self._as_of, self._counted_at = as_of, self._clock()
-        self._took_seconds = self._counted_at - started

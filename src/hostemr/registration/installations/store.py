@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,10 +110,10 @@ class InstallationStore:
         rows = await connection.execute(self._find, {"keys": keys})
         return {key: _Known(identity, token, last_seen_at) for key, identity, token, last_seen_at in rows}
 
-    async def _touch(
-        self, connection: AsyncConnection, seen: list[tuple[Registration, int]], now: datetime
-    ) -> None:
-        await connection.execute(self._touch_subscribers, {"ids": sorted({identity for _, identity in seen}), "now": now})
+    async def _touch(self, connection: AsyncConnection, seen: list[tuple[Registration, int]], now: datetime) -> None:
+        await connection.execute(
+            self._touch_subscribers, {"ids": sorted({identity for _, identity in seen}), "now": now}
+        )
         refused = {
             (identity, request.version, request.distribution) for request, identity in seen if not request.grant_repeat
         }
@@ -151,10 +152,12 @@ class InstallationStore:
             "last_seen_at": now,
         }
 
-    async def count_addresses(self) -> int:
-        """How many different addresses are registered."""
+    async def count_addresses(self) -> tuple[int, float]:
+        """How many different addresses are registered, and how many seconds the database took to count them."""
         async with self._database.read() as connection:
-            return int(await connection.scalar(select(func.count()).select_from(subscriber)) or 0)
+            started = time.perf_counter()
+            count = await connection.scalar(select(func.count()).select_from(subscriber)) or 0
+            return count, time.perf_counter() - started
 
     async def forget_client_addresses(self) -> int:
         """Delete the hashes of registering addresses whose time is over; answers how many."""
@@ -171,5 +174,3 @@ class _Known:
     id: int
     token: str
     last_seen_at: datetime
-
-

@@ -10,20 +10,15 @@ config = context.config
 
 
 def _run() -> None:
-    options = {
-        "target_metadata": metadata,
-        # A stopped migration can be run again: MySQL commits each CREATE by itself.
-        "transaction_per_migration": True,
-    }
     if context.is_offline_mode():
         context.configure(
             dialect_name=config.attributes["dialect_name"],
+            target_metadata=metadata,
             literal_binds=True,
             output_buffer=config.output_buffer,
-            **options,
         )
     else:
-        context.configure(connection=config.attributes["connection"], **options)
+        context.configure(connection=config.attributes["connection"], target_metadata=metadata)
     with context.begin_transaction():
         context.run_migrations()
 

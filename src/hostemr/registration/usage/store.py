@@ -65,9 +65,7 @@ class UsageStore:
         await connection.execute(update(usage_site).where(usage_site.c.site_id == site_id).values(records=kept))
         return dropped
 
-    async def _see_site(
-        self, connection: AsyncConnection, site_id: str, report: UsageReport, now: datetime
-    ) -> None:
+    async def _see_site(self, connection: AsyncConnection, site_id: str, report: UsageReport, now: datetime) -> None:
         row = {**report.site, "site_id": site_id, "reports": 1, "records": 0, "first_seen_at": now, "last_seen_at": now}
 
         def seen(new: Any) -> dict[str, Any]:

@@ -1,0 +1,53 @@
+"""What every test can ask for: private database servers and databases."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.peers import mariadb
+from tests.peers.mariadb import PrivateMariaDB
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[PrivateMariaDB]:
+    if not mariadb.installed():
+        pytest.skip("needs mariadb-server-core")
+    with PrivateMariaDB() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """The databases on which the same cases run."""
+    return str(request.param)
+
+
+@pytest.fixture
+def new_database(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Callable[[], str]:
+    """Makes empty databases of this kind; answers their URLs."""
+
+    def make() -> str:
+        name = f"test_{next(_numbers)}"
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path / name}.sqlite3"
+        server: PrivateMariaDB = request.getfixturevalue("mariadb_server")
+        return server.create_database(name)
+
+    return make
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[], str]) -> str:
+    """The URL of an empty database; each test gets one of each kind."""
+    return new_database()

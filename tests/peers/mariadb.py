@@ -116,8 +116,9 @@ class PrivateMariaDB:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while True:
             try:
-                self.execute("SELECT 1")
-            except pymysql.err.OperationalError:
+                with socket.socket(socket.AF_UNIX) as probe:
+                    probe.connect(str(self.socket))
+            except OSError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     log = (self.folder / "error.log").read_text(errors="replace")
                     message = f"mariadbd did not start:\n{log}"
@@ -143,10 +144,10 @@ class PrivateMariaDB:
         os.kill(self.pid, signal.SIGCONT)
 
     def execute(self, *statements: str, database: str | None = None) -> list[tuple[object, ...]]:
-        """Run statements as root; the rows of the last one."""
+        """Run statements as root over the socket; the rows of the last one."""
         rows: list[tuple[object, ...]] = []
         with pymysql.connect(
-            host="127.0.0.1", port=self.port, user="root", database=database, autocommit=True, connect_timeout=5
+            unix_socket=str(self.socket), user="root", database=database, autocommit=True, connect_timeout=5
         ) as connection:
             for statement in statements:
                 with connection.cursor() as cursor:

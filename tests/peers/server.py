@@ -16,6 +16,7 @@ UNLIMITED = {
     "HOSTEMR_RATE_LIMIT_DOMAIN": "100000000/minute",
     "HOSTEMR_RATE_LIMIT_GLOBAL": "100000000/minute",
     "HOSTEMR_RATE_LIMIT_USAGE": "100000000/minute",
+    "HOSTEMR_RATE_LIMIT_UNSUBSCRIBE": "100000000/minute",
 }
 
 
@@ -65,11 +66,12 @@ class ServerProcess:
 
     def _end(self, number: signal.Signals) -> int:
         assert self.process is not None
-        assert self.process.stdout is not None
-        self.process.send_signal(signal.SIGCONT)
-        self.process.send_signal(number)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(number)
         status = self.process.wait(timeout=30)
-        self.process.stdout.close()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         return status
 
     def __enter__(self) -> Self:
@@ -79,5 +81,5 @@ class ServerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None:
             self.stop()

@@ -113,7 +113,7 @@ def create_app(
             *installation_routes(installations, settings.registration_body_bytes),
             *broadcast_routes(broadcasts, settings.broadcast_body_bytes),
             *usage_routes(usage, settings.usage_body_bytes),
-            *opt_out_routes(OptOutStore(database), limiter, metrics, pages),
+            *opt_out_routes(OptOutStore(database), limiter, settings.rate_limit_unsubscribe, metrics, pages),
             *health_routes(database, metrics),
             *documentation_routes(pages),
             Mount("/static", StaticFiles(directory=str(resources.files("hostemr.registration") / "static"))),

@@ -163,6 +163,79 @@ def hash_pin() -> None:
     click.echo(argon2.PasswordHasher().hash(pin))
 
 
+@registration.command("import", epilog=EXIT_STATUSES)
+@click.argument("source")
+@DATABASE_OPTION
+@click.option(
+    "--report",
+    "report_file",
+    metavar="FILE",
+    help="Where rows go that could not be taken, or not as they were. Default: SOURCE's name + .rejected.csv.",
+)
+@JSON_OPTION
+def import_legacy(source: str, database: str | None, report_file: str | None, *, as_json: bool) -> None:
+    r"""Take over the original service's table `product(uuid, email)`.
+
+    SOURCE is a SQL dump, a CSV or TSV file (each also as .gz), or the URL of a database. It is
+    only read. An address that is known keeps what it chose: who opted out stays opted out.
+
+    What is there already is passed over, so an import that was stopped is simply run again; and
+    once more when the original service is switched off, for what it registered meanwhile.
+
+    \b
+    Examples:
+      hostemr registration import product.sql.gz
+      hostemr registration import mysql://reader:…@old.example.org/registration --json
+    """
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from hostemr.errors import FindingsError
+    from hostemr.registration.database import Database
+    from hostemr.registration.legacy.report import Report
+    from hostemr.registration.legacy.service import ImportService, Summary
+    from hostemr.registration.legacy.source import open_source
+    from hostemr.registration.legacy.store import LegacyStore
+    from hostemr.registration.logs import configure_logs
+    from hostemr.registration.migrate import migrate as run_migration
+
+    settings = _settings(database)
+    configure_logs(settings)
+
+    async def work() -> tuple[Summary, Report]:
+        async with open_source(source) as opened:
+            target = Database(settings)
+            try:
+                await run_migration(target)
+                with (
+                    Report(Path(report_file or f"{opened.name}.rejected.csv"), source) as report,
+                    click.progressbar(
+                        length=opened.size, file=sys.stderr, hidden=not (opened.size and sys.stderr.isatty())
+                    ) as bar,
+                ):
+                    service = ImportService(
+                        store=LegacyStore(target),
+                        report=report,
+                        progress=lambda position: bar.update(position - bar.pos),
+                    )
+                    return await service.run(opened), report
+            finally:
+                await target.close()
+
+    summary, report = _run(work())
+    counts = asdict(summary)
+    if as_json:
+        click.echo(json.dumps(counts))
+    else:
+        for name, count in counts.items():
+            click.echo(f"{name.replace('_', ' '):<18} {count}")
+    if summary.rejected:
+        message = f"{summary.rejected} of {summary.rows} rows could not be taken."
+        raise FindingsError(message, hint=f"{report.path} lists them, each with its reason")
+    if report.rows:
+        click.echo(f"{report.rows} rows were changed: {report.path} lists them", err=True)
+
+
 @registration.command("opt-out", epilog=EXIT_STATUSES)
 @click.argument("email")
 @DATABASE_OPTION

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Table, event
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.dml import Insert
@@ -84,6 +84,10 @@ class Database:
                 raise _Contended from error
             if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
                 message = "The database cannot be reached or refused the connection."
+                raise DatabaseUnavailable(message, hint=_reason(error)) from error
+            if type(error) is DatabaseError:
+                # SQLite's word for a file that is damaged, or something else altogether.
+                message = "The database cannot be used."
                 raise DatabaseUnavailable(message, hint=_reason(error)) from error
             raise
         except OSError as error:

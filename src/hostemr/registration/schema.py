@@ -112,14 +112,6 @@ installation = Table(
     **OPTIONS,
 )
 
-legacy_product = Table(
-    "legacy_product",
-    metadata,
-    Column("product_id", exact(36), primary_key=True, comment="uuid of the original table `product`"),
-    Column("imported_at", UTCDateTime, nullable=False),
-    **OPTIONS,
-)
-
 rate_count = Table(
     "rate_count",
     metadata,

@@ -17,14 +17,15 @@ from hostemr.registration.rates import Rate
 from hostemr.registration.routes import routes_for
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
-RATE = Rate(60, 60)
 
 
-def opt_out_routes(store: OptOutStore, limiter: RateLimiter, metrics: Metrics, pages: Pages) -> list[BaseRoute]:
+def opt_out_routes(
+    store: OptOutStore, limiter: RateLimiter, rate: Rate, metrics: Metrics, pages: Pages
+) -> list[BaseRoute]:
     """The route of this feature."""
 
     async def known(request: Request) -> bool:
-        await limiter.check(Limit("unsubscribing client", client_of(request), RATE))
+        await limiter.check(Limit("unsubscribing client", client_of(request), rate))
         token = request.path_params["token"]
         return bool(_TOKEN.fullmatch(token)) and await store.knows(token)
 

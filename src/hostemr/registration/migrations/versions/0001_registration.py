@@ -42,11 +42,6 @@ def upgrade() -> None:
     create_index("installation", "subscriber_id", "version_order")
     create_index("installation", "client_hash_expires_at")
     create_table(
-        "legacy_product",
-        sa.Column("product_id", exact(36), primary_key=True, comment="uuid of the original table `product`"),
-        sa.Column("imported_at", UTCDateTime, nullable=False),
-    )
-    create_table(
         "rate_count",
         sa.Column("bucket", exact(32), primary_key=True, comment="keyed hash of what is limited"),
         sa.Column("window_start", sa.BigInteger, primary_key=True, autoincrement=False, comment="seconds since 1970"),

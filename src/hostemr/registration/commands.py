@@ -41,7 +41,7 @@ def _settings(database: str | None, **overrides: Any) -> RegistrationSettings:
 @click.option("--dev", is_flag=True, help="Readable logs, a generated pin, and a worker inside the server.")
 @JSON_OPTION
 def serve(database: str | None, host: str | None, port: str | None, *, dev: bool, as_json: bool) -> None:
-    r"""Run the registration service until Ctrl-C.
+    """Run the registration service until Ctrl-C.
 
     An empty or older database is migrated first; several servers may start at once. Every setting
     is an environment variable: `hostemr registration settings` lists them.
@@ -128,7 +128,7 @@ def migrate(database: str | None, *, as_json: bool) -> None:
 @registration.command(epilog=EXIT_STATUSES)
 @click.option("--dialect", type=click.Choice(["mysql", "sqlite"]), default="mysql", show_default=True)
 def schema(dialect: str) -> None:
-    r"""Print the SQL of the schema, to be applied to an empty database by hand.
+    """Print the SQL of the schema, to be applied to an empty database by hand.
 
     \b
     Example:

@@ -1,0 +1,66 @@
+# What a newcomer needs: `make run` and `make test`. Everything else is for who works on hostemr.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+	&& echo $$name && break; done)
+PORT ?= 8080
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help run test check format docs bench constraints system-packages clean
+
+help:  ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+run: $(VENV)/registration  ## Serve the registration service until Ctrl-C (PORT=8080); data stays in data/
+	@$(BIN)/hostemr serve --dev --port $(PORT)
+
+test: $(VENV)/dev system-packages  ## Run every test; installs what they need by apt where it may
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(VENV)/dev  ## Check format, lint, types, import contracts and generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+format: $(VENV)/dev  ## Format, and mend what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/dev  ## Make docs/reference anew
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/dev system-packages  ## Measure beside the alternatives
+	tests/install-system-packages wrk
+	$(BIN)/python -m benchmarks.registration $(ARGS)
+
+constraints: $(VENV)/dev  ## Pin the newest versions that fit pyproject.toml
+	$(BIN)/pip install --quiet uv
+	{ sed -n '/^#/p' constraints.txt; $(BIN)/uv pip compile --universal --python-version 3.11 --all-extras \
+		--no-header --no-annotate --quiet --upgrade pyproject.toml; } > constraints.new
+	mv constraints.new constraints.txt
+
+system-packages:
+	@tests/install-system-packages mariadb-server-core mariadb-client-core php-cli php-curl curl procps
+
+clean:  ## Remove everything that was made, except data/
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "error: no Python from 3.11 to 3.14 was found" >&2; \
+		echo "hint: install one, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/install-system-packages python3-venv
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp for each set of packages: made again when a version or a dependency changes.
+$(VENV)/registration: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[registration]'
+	@touch $@
+
+$(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[registration,bench,dev]'
+	@touch $@ $(VENV)/registration

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostemr.registration.environment import load_settings
-from hostemr.registration.logs import configure_logs, redact
+from hostemr.registration.logs import AccessLog, configure_logs, redact
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +80,31 @@ def test_development_logs_readably_and_into_logger_dev_log(tmp_path: Path, monke
         assert "something" in text
         assert "count=3" in text
         assert "\x1b[" not in text, "colours are for terminals only"
+
+
+@pytest.mark.parametrize("environ", [{}, {"HOSTEMR_LOG_FORMAT": "readable"}])
+def test_the_access_log_is_a_line_like_any_other(environ: dict[str, str]) -> None:
+    stream = configured(**environ)
+    AccessLog().write(request_id="abc", method="POST", route="/api/{token}", status=201, seconds=0.00123449)
+    structlog.get_logger("test").info("request")
+    access, other = stream.getvalue().splitlines()
+    if environ:
+        assert "route=/api/{token}" in access
+        return
+    assert json.loads(access) | {"timestamp": ""} == {
+        "event": "request",
+        "level": "info",
+        "method": "POST",
+        "request_id": "abc",
+        "route": "/api/{token}",
+        "seconds": 0.001234,
+        "status": 201,
+        "timestamp": "",
+    }
+    assert len(json.loads(access)["timestamp"]) == len(json.loads(other)["timestamp"])
+
+
+def test_the_access_log_keeps_to_the_level() -> None:
+    stream = configured(HOSTEMR_LOG_LEVEL="warning")
+    AccessLog().write(request_id="abc", method="POST", route="/", status=201, seconds=0.1)
+    assert stream.getvalue() == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 UNKNOWN = "unknown"
 
@@ -26,6 +27,7 @@ def client_address(peer: str | None, forwarded_for: Iterable[str], proxy_hops: i
     return _network(peer or "")
 
 
+@lru_cache(4096)
 def _network(text: str) -> str:
     try:
         address = ipaddress.ip_address(_without_port(text))

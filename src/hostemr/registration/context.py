@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hostemr.registration.client_address import client_address
+from hostemr.registration.logs import AccessLog
 from hostemr.registration.metrics import Metrics
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -38,7 +39,7 @@ class RequestContext:
         self._app = app
         self._metrics = metrics
         self._proxy_hops = proxy_hops
-        self._log = structlog.get_logger("hostemr.access")
+        self._log = AccessLog()
         self._children: dict[tuple[str, str, str], Any] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,9 +74,9 @@ class RequestContext:
             await self._app(scope, receive, send_with_headers)
         finally:
             method = scope["method"] if scope["method"] in METHODS else "other"
-            self._record(method, state.get("route", UNMATCHED), status, time.perf_counter() - started)
+            self._record(request_id, method, state.get("route", UNMATCHED), status, time.perf_counter() - started)
 
-    def _record(self, method: str, route: str, status: int, seconds: float) -> None:
+    def _record(self, request_id: str, method: str, route: str, status: int, seconds: float) -> None:
         key = (route, method, str(status))
         child = self._children.get(key)
         if child is None:
@@ -87,7 +88,7 @@ class RequestContext:
         child[1].observe(seconds)
         if status == 429:
             self._metrics.rate_limited.labels(route).inc()
-        self._log.info("request", method=method, route=route, status=status, seconds=round(seconds, 6))
+        self._log.write(request_id=request_id, method=method, route=route, status=status, seconds=seconds)
 
 
 def client_of(request: Request) -> str:

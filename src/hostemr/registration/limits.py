@@ -13,14 +13,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hostemr.errors import TooManyRequests
 from hostemr.registration.client_address import keyed_hash
 from hostemr.registration.database import Database, upsert
 from hostemr.registration.group_commit import GroupCommit
+from hostemr.registration.prepared import PreparedInsert, PreparedLookup, Values
 from hostemr.registration.rates import Rate
 from hostemr.registration.schema import rate_count
 
@@ -36,8 +39,7 @@ class Limit:
     rate: Rate
 
 
-@dataclass(frozen=True, slots=True)
-class _Hit:
+class _Hit(NamedTuple):
     bucket: str
     window_start: int
     window_seconds: int
@@ -48,16 +50,16 @@ class RateLimiter:
 
     def __init__(self, database: Database, key: bytes, clock: Callable[[], float] = time.time) -> None:
         self._database = database
-        self._key = key
         self._clock = clock
         self._counting = GroupCommit(self._count)
         # Refusals are remembered, so that a flood costs the database nothing.
         self._refused_until: dict[str, float] = {}
-        self._add = upsert(
-            database.dialect, rate_count, ("bucket", "window_start"), lambda new: {"hits": rate_count.c.hits + new.hits}
-        )
-        self._totals = select(rate_count.c.bucket, rate_count.c.window_start, rate_count.c.hits).where(
-            rate_count.c.bucket.in_(bindparam("buckets", expanding=True))
+        self._bucket = lru_cache(MOST_REMEMBERED)(lambda scope, subject: keyed_hash(key, scope, subject))
+        columns = rate_count.c
+        add = upsert(database.dialect, rate_count, ("bucket", "window_start"), _add_hits)
+        self._add = PreparedInsert(add, database.engine.dialect, ("bucket", "window_start", "expires", "hits"))
+        self._totals = PreparedLookup(
+            database.engine.dialect, columns.bucket, columns.bucket, columns.window_start, columns.hits
         )
 
     async def check(self, *limits: Limit) -> None:
@@ -66,7 +68,7 @@ class RateLimiter:
         hits = []
         for limit in limits:
             seconds = limit.rate.window_seconds
-            bucket = keyed_hash(self._key, limit.scope, limit.subject)
+            bucket = self._bucket(limit.scope, limit.subject)
             until = self._refused_until.get(bucket)
             if until is not None:
                 if now < until:
@@ -96,20 +98,15 @@ class RateLimiter:
         """Add the hits of many requests; answer (previous window's, this window's) for each of them."""
         counter = Counter(hit for request in requests for hit in request)
         # Ordered alike in every process, so that two of them cannot wait for each other.
-        ordered = sorted(counter, key=lambda hit: (hit.bucket, hit.window_start))
-        rows = [
-            {
-                "bucket": hit.bucket,
-                "window_start": hit.window_start,
-                "expires": hit.window_start + 2 * hit.window_seconds,
-                "hits": counter[hit],
-            }
-            for hit in ordered
+        rows: list[Values] = [
+            (hit.bucket, hit.window_start, hit.window_start + 2 * hit.window_seconds, counter[hit])
+            for hit in sorted(counter)
         ]
+        buckets = list({hit.bucket for hit in counter})
 
         async def count(connection: AsyncConnection) -> dict[tuple[str, int], int]:
-            await connection.execute(self._add, rows)
-            found = await connection.execute(self._totals, {"buckets": list({hit.bucket for hit in ordered})})
+            await self._add.execute(connection, rows)
+            found = await self._totals.execute(connection, buckets)
             return {(bucket, start): number for bucket, start, number in found}
 
         if self._database.dialect == "sqlite":
@@ -130,6 +127,10 @@ class RateLimiter:
                 totals.append((hits.get((hit.bucket, hit.window_start - hit.window_seconds), 0), rank[hit]))
             answers.append(tuple(totals))
         return answers
+
+
+def _add_hits(new: Any) -> dict[str, Any]:
+    return {"hits": rate_count.c.hits + new.hits}
 
 
 def waiting_seconds(previous: int, current: int, rate: Rate, elapsed: float) -> float:

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import structlog
@@ -58,11 +59,11 @@ def configure_logs(settings: RegistrationSettings, stream: TextIO | None = None)
     ]
     json = settings.effective_log_format == "json"
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
-    handlers[0].setFormatter(_formatter(shared, _renderer(stream, json=json)))
+    handlers[0].setFormatter(_Formatter(shared, _renderer(stream, json=json), writes_json=json))
     if settings.effective_log_file is not None:
         settings.effective_log_file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(settings.effective_log_file, encoding="utf-8"))
-        handlers[1].setFormatter(_formatter(shared, _renderer(None, json=json)))
+        handlers[1].setFormatter(_Formatter(shared, _renderer(None, json=json), writes_json=json))
     logging.basicConfig(handlers=handlers, level=settings.log_level.upper(), force=True)
     # Notes of the server about its own names, repeated at each start.
     logging.getLogger("asyncmy").setLevel(logging.ERROR)
@@ -78,8 +79,41 @@ def configure_logs(settings: RegistrationSettings, stream: TextIO | None = None)
     )
 
 
-def _formatter(shared: list[Processor], renderer: list[Processor]) -> logging.Formatter:
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
-    )
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    def __init__(self, shared: list[Processor], renderer: list[Processor], *, writes_json: bool) -> None:
+        super().__init__(foreign_pre_chain=shared, processors=[self.remove_processors_meta, *renderer])
+        self.writes_json = writes_json
+
+
+class AccessLog:
+    """One line for each request, like any other line of the log.
+
+    In JSON it is written without the logging library's detours, which took a tenth of the time of
+    a registration: all its values are numbers, or texts of our own making that need no escaping.
+    """
+
+    def __init__(self) -> None:
+        root = logging.getLogger()
+        self._enabled = root.isEnabledFor(logging.INFO)
+        self._streams = [
+            handler.stream
+            for handler in root.handlers
+            if isinstance(handler, logging.StreamHandler) and getattr(handler.formatter, "writes_json", False)
+        ]
+        self._log = structlog.get_logger("hostemr.access")
+
+    def write(self, *, request_id: str, method: str, route: str, status: int, seconds: float) -> None:
+        """Write the line; `request_id`, `method` and `route` hold neither quotes nor control characters."""
+        if not self._enabled:
+            return
+        if not self._streams:
+            self._log.info("request", method=method, route=route, status=status, seconds=round(seconds, 6))
+            return
+        timestamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        line = (
+            f'{{"event": "request", "method": "{method}", "route": "{route}", "status": {status}, '
+            f'"seconds": {seconds:.6f}, "request_id": "{request_id}", "level": "info", "timestamp": "{timestamp}"}}\n'
+        )
+        for stream in self._streams:
+            stream.write(line)
+            stream.flush()

@@ -10,6 +10,9 @@ from starlette.responses import Response
 from hostemr.errors import DatabaseUnavailable, HostemrError, TooManyRequests
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 class JSONReply(Response):
     """A JSON body that no cache keeps."""
 
@@ -17,7 +20,7 @@ class JSONReply(Response):
 
     def __init__(self, content: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         super().__init__(
-            json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(),
+            _ENCODER.encode(content).encode(),
             status,
             {"cache-control": "no-store", **(headers or {})},
         )

@@ -5,10 +5,17 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hostemr.registration.installations.address import LONGEST_ADDRESS, InvalidEmail, parse_address
+from hostemr.registration.installations.address import (
+    LONGEST_ADDRESS,
+    Address,
+    InvalidEmail,
+    _parse_any,
+    _parse_plain,
+    parse_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -89,3 +96,29 @@ def test_case_and_space_around_do_not_matter(email: str) -> None:
         # Hypothesis makes domains of other people's; some are not on the public internet.
         return
     assert parse_address(f" {email.upper()} ").key == address.key
+
+
+_LOCALS = st.from_regex(r"[a-zA-Z0-9_+.-]{1,66}", fullmatch=True)
+_LABELS = st.from_regex(r"[a-zA-Z0-9-]{1,64}", fullmatch=True) | st.sampled_from(
+    ["xn--bcher-kva", "local", "test", "onion"]
+)
+_DOMAINS = st.lists(_LABELS, min_size=1, max_size=5).map(".".join)
+
+
+@given(_LOCALS, _DOMAINS, st.sampled_from(["", ".org", ".ORG", ".test", ".local", ".c", ".museum", ".o2"]))
+@settings(max_examples=1000)
+def test_the_short_way_answers_as_the_validator_does(local: str, domain: str, top_level: str) -> None:
+    text = f"{local}@{domain}{top_level}"
+    plain = _parse_plain(text)
+    if plain is None:
+        return
+    try:
+        expected: Address | None = _parse_any(text)
+    except InvalidEmail:
+        expected = None
+    assert plain == expected
+
+
+@pytest.mark.parametrize("text", ["admin@clinic.example.org", "First.Last+tag@Example.ORG", "a_b-c@x1.example.museum"])
+def test_ordinary_addresses_go_the_short_way(text: str) -> None:
+    assert _parse_plain(text) == _parse_any(text)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from hostemr.errors import RequestError
 
@@ -27,6 +28,29 @@ class Address:
     domain: str
 
 
+# Addresses as almost all of them are: ASCII, letters, digits and the usual marks, an ordinary domain.
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_PLAIN = re.compile(rf"([a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*)@((?:{_LABEL}\.)+[a-z]{{2,63}})", re.IGNORECASE | re.ASCII)
+_SPECIAL_TOP_LEVEL = frozenset(name for name in SPECIAL_USE_DOMAIN_NAMES if "." not in name)
+
+
+def _parse_plain(text: str) -> Address | None:
+    """A plain address, or None where the validator has to look.
+
+    The validator takes some 90 µs for each address, as long as everything else that registering
+    takes; a test holds this path against it.
+    """
+    match = _PLAIN.fullmatch(text)
+    if match is None:
+        return None
+    local, domain = match[1], match[2].lower()
+    top_level = domain.rpartition(".")[2]
+    if len(local) > 64 or len(domain) > 253 or top_level in _SPECIAL_TOP_LEVEL or "--" in domain:
+        return None
+    email = f"{local}@{domain}"
+    return Address(email, email.lower(), domain)
+
+
 def parse_address(text: str) -> Address:
     """Trim and check an address; its domain becomes lower-case punycode (RFC 5891).
 
@@ -42,6 +66,11 @@ def parse_address(text: str) -> Address:
     if len(text) > LONGEST_ADDRESS:
         message = f"The address has {len(text)} characters; at most {LONGEST_ADDRESS} are possible."
         raise InvalidEmail(message)
+    plain = _parse_plain(text)
+    return plain if plain is not None else _parse_any(text)
+
+
+def _parse_any(text: str) -> Address:
     try:
         valid = validate_email(text, check_deliverability=False, allow_smtputf8=False, strict=True)
     except EmailNotValidError as error:

@@ -40,12 +40,12 @@ class InstallationService:
     ) -> None:
         self._store = store
         self._limiter = limiter
-        self._metrics = metrics
         self._policy = policy
         self._limits = limits
         self._address_key = address_key
         self._registering: GroupCommit[Registration, Registered] = GroupCommit(store.register)
         self._count = AddressCount(store.count_addresses)
+        self._outcomes = {name: metrics.registrations.labels(name) for name in ("new", "repeated", "refused")}
 
     async def register(self, *, email: str, version: str | None, distribution: str | None, client: str) -> str:
         """Register an address and answer its new productId, after both are committed.
@@ -72,7 +72,7 @@ class InstallationService:
         if registered.new_address:
             self._count.changed()
         outcome = "new" if registered.new_address else "repeated" if registered.product_id else "refused"
-        self._metrics.registrations.labels(outcome).inc()
+        self._outcomes[outcome].inc()
         if registered.product_id is None:
             message = "This address is registered already."
             raise AlreadyRegistered(message)

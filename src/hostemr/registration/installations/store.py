@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hostemr.registration.database import Database, upsert
 from hostemr.registration.installations.address import Address
 from hostemr.registration.installations.version import Version
+from hostemr.registration.prepared import PreparedInsert, PreparedLookup, Values, from_sql_time, sql_time
 from hostemr.registration.schema import installation, subscriber
 
 SEEN_AGAIN_AFTER = timedelta(hours=1)
@@ -43,17 +44,34 @@ class Registered:
     new_address: bool
 
 
+SUBSCRIBER_COLUMNS = ("token", "email", "email_key", "status", "source", "created_at", "last_seen_at")
+INSTALLATION_COLUMNS = (
+    "product_id",
+    "subscriber_id",
+    "version",
+    "version_order",
+    "distribution",
+    "client_hash",
+    "client_hash_expires_at",
+    "first_seen_at",
+    "last_seen_at",
+)
+
+
 class InstallationStore:
     """Subscribers and their installations."""
 
     def __init__(self, database: Database, client_address_days: int) -> None:
         self._database = database
         self._keep_client_hash = timedelta(days=client_address_days)
-        self._add_subscribers = upsert(database.dialect, subscriber, ("email_key",), lambda _: {})
-        self._find = select(
-            subscriber.c.email_key, subscriber.c.id, subscriber.c.token, subscriber.c.last_seen_at
-        ).where(subscriber.c.email_key.in_(bindparam("keys", expanding=True)))
-        self._add_installations = insert(installation)
+        dialect = database.engine.dialect
+        add_subscribers = upsert(database.dialect, subscriber, ("email_key",), lambda _: {})
+        self._add_subscribers = PreparedInsert(add_subscribers, dialect, SUBSCRIBER_COLUMNS)
+        self._add_installations = PreparedInsert(insert(installation), dialect, INSTALLATION_COLUMNS)
+        columns = subscriber.c
+        self._find = PreparedLookup(
+            dialect, columns.email_key, columns.email_key, columns.id, columns.token, columns.last_seen_at
+        )
         self._touch_subscribers = (
             update(subscriber)
             .where(subscriber.c.id.in_(bindparam("ids", expanding=True)))
@@ -75,13 +93,16 @@ class InstallationStore:
 
     async def _register(self, connection: AsyncConnection, requests: Sequence[Registration]) -> list[Registered]:
         now = datetime.now(UTC)
+        now_text, expires_text = sql_time(now), sql_time(now + self._keep_client_hash)
         # Ordered alike in every process, so that two of them cannot wait for each other.
         addresses = {request.address.key: request.address for request in requests}
         known = await self._lookup(connection, sorted(addresses))
         tokens = {key: secrets.token_hex(16) for key in sorted(addresses.keys() - known.keys())}
         if tokens:
-            rows = [self.subscriber_row(addresses[key], token, "registration", now) for key, token in tokens.items()]
-            await connection.execute(self._add_subscribers, rows)
+            rows = [
+                self.subscriber_row(addresses[key], token, "registration", now_text) for key, token in tokens.items()
+            ]
+            await self._add_subscribers.execute(connection, rows)
             # Another process may have been first with an address: then the token is not ours.
             known |= await self._lookup(connection, list(tokens))
         created = {key for key, token in tokens.items() if known[key].token == token}
@@ -94,21 +115,21 @@ class InstallationStore:
             first.discard(key)
             if new_address or request.grant_repeat:
                 product_id = str(uuid.uuid4())
-                installations.append(self._installation_row(request, product_id, known[key].id, now))
+                installations.append(self._installation_row(request, product_id, known[key].id, now_text, expires_text))
                 results.append(Registered(product_id, new_address))
             else:
                 results.append(Registered(None, new_address=False))
             if key not in created and now - known[key].last_seen_at > SEEN_AGAIN_AFTER:
                 seen.append((request, known[key].id))
         if installations:
-            await connection.execute(self._add_installations, installations)
+            await self._add_installations.execute(connection, installations)
         if seen:
             await self._touch(connection, seen, now)
         return results
 
     async def _lookup(self, connection: AsyncConnection, keys: list[str]) -> dict[str, _Known]:
-        rows = await connection.execute(self._find, {"keys": keys})
-        return {key: _Known(identity, token, last_seen_at) for key, identity, token, last_seen_at in rows}
+        rows = await self._find.execute(connection, keys)
+        return {key: _Known(identity, token, from_sql_time(seen)) for key, identity, token, seen in rows}
 
     async def _touch(self, connection: AsyncConnection, seen: list[tuple[Registration, int]], now: datetime) -> None:
         await connection.execute(
@@ -124,33 +145,26 @@ class InstallationStore:
             )
 
     @staticmethod
-    def subscriber_row(address: Address, token: str, source: Source, now: datetime) -> dict[str, object]:
-        """The row of an address that is registered for the first time."""
-        return {
-            "token": token,
-            "email": address.email,
-            "email_key": address.key,
-            "status": "active",
-            "source": source,
-            "created_at": now,
-            "last_seen_at": now,
-        }
+    def subscriber_row(address: Address, token: str, source: Source, now_text: str) -> Values:
+        """The values of SUBSCRIBER_COLUMNS for an address that is registered for the first time."""
+        return (token, address.email, address.key, "active", source, now_text, now_text)
 
+    @staticmethod
     def _installation_row(
-        self, request: Registration, product_id: str, subscriber_id: int, now: datetime
-    ) -> dict[str, object]:
+        request: Registration, product_id: str, subscriber_id: int, now_text: str, expires_text: str
+    ) -> Values:
         version = Version.parse(request.version) if request.version else None
-        return {
-            "product_id": product_id,
-            "subscriber_id": subscriber_id,
-            "version": request.version,
-            "version_order": version.order if version else None,
-            "distribution": request.distribution,
-            "client_hash": request.client_hash,
-            "client_hash_expires_at": now + self._keep_client_hash if request.client_hash else None,
-            "first_seen_at": now,
-            "last_seen_at": now,
-        }
+        return (
+            product_id,
+            subscriber_id,
+            request.version,
+            version.order if version else None,
+            request.distribution,
+            request.client_hash,
+            expires_text if request.client_hash else None,
+            now_text,
+            now_text,
+        )
 
     async def count_addresses(self) -> tuple[int, float]:
         """How many different addresses are registered, and how many seconds the database took to count them."""

@@ -115,7 +115,7 @@ def create_app(
             *usage_routes(usage, settings.usage_body_bytes),
             *opt_out_routes(OptOutStore(database), limiter, settings.rate_limit_unsubscribe, metrics, pages),
             *health_routes(database, metrics),
-            *documentation_routes(pages),
+            *documentation_routes(pages, settings.effective_base_url),
             Mount("/static", StaticFiles(directory=str(resources.files("hostemr.registration") / "static"))),
         ],
         exception_handlers={HostemrError: _known_error, HTTPException: _http_error, Exception: _unknown_error},

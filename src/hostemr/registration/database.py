@@ -6,7 +6,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from hostemr.errors import DatabaseUnavailable
 from hostemr.registration.settings import RegistrationSettings
 
 Result = TypeVar("Result")
+Work = Callable[[AsyncConnection], Awaitable[Result]]
 
 LOCK_ERRORS = frozenset({1205, 1213})
 """ER_LOCK_WAIT_TIMEOUT and ER_LOCK_DEADLOCK: the transaction was undone and may be tried again."""
@@ -30,7 +31,7 @@ CONNECT_TIMEOUT_SECONDS = 5
 
 
 class Database:
-    """One process's pool of connections, with the two ways of using it: `write` and `read`.
+    """One process's pool of connections, with the ways of using it: `write`, `write_each` and `read`.
 
     Every failure to reach the database, or to be answered in time, is a DatabaseUnavailable.
     """
@@ -38,7 +39,7 @@ class Database:
     def __init__(self, settings: RegistrationSettings) -> None:
         self._timeout_seconds = settings.database_timeout_seconds
         self.engine = _create_engine(settings)
-        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._each_statement = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
     def dialect(self) -> str:
@@ -48,19 +49,30 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which each statement stands for itself (and is committed, if it writes)."""
-        async with self._translated(), self._reading.connect() as connection:
-            yield connection
+        try:
+            async with self._translated(), self._each_statement.connect() as connection:
+                yield connection
+        except _Contended as error:
+            raise _too_busy() from error.__cause__
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    async def write(self, work: Work[Result]) -> Result:
         """Run `work` in one transaction and commit it; run it again where the database broke a deadlock."""
+        return await self._again_on_deadlock(self.engine.begin, work)
+
+    async def write_each(self, work: Work[Result]) -> Result:
+        """As `write`, but each statement of `work` is committed by itself; so only its first may write."""
+        return await self._again_on_deadlock(self._each_statement.connect, work)
+
+    async def _again_on_deadlock(
+        self, connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]], work: Work[Result]
+    ) -> Result:
         for attempt in range(1, TRIES + 1):
             try:
-                async with self._translated(), self.engine.begin() as connection:
+                async with self._translated(), connect() as connection:
                     return await work(connection)
             except _Contended as error:
                 if attempt == TRIES:
-                    message = "The database is too busy."
-                    raise DatabaseUnavailable(message) from error.__cause__
+                    raise _too_busy() from error.__cause__
                 await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))
         raise AssertionError  # pragma: no cover
 
@@ -83,7 +95,7 @@ class Database:
             if _code(error) in LOCK_ERRORS:
                 raise _Contended from error
             if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
-                message = "The database cannot be reached or refused the connection."
+                message = "The database cannot be reached, or cannot go on."
                 raise DatabaseUnavailable(message, hint=_reason(error)) from error
             if type(error) is DatabaseError:
                 # SQLite's word for a file that is damaged, or something else altogether.
@@ -97,6 +109,10 @@ class Database:
 
 class _Contended(Exception):
     """The database undid the transaction to break a deadlock."""
+
+
+def _too_busy() -> DatabaseUnavailable:
+    return DatabaseUnavailable("The database is too busy.")
 
 
 def upsert(dialect: str, table: Table, keys: tuple[str, ...], updates: Callable[[Any], dict[str, Any]]) -> Insert:

@@ -115,8 +115,7 @@ class RateLimiter:
         else:
             # MySQL takes the rows as one statement. Committed by itself, it leaves no lock behind with
             # a process that is stopped here, for which every other process would have to wait.
-            async with self._database.read() as connection:
-                hits = await count(connection)
+            hits = await self._database.write_each(count)
         # Of simultaneous hits the first ones get through: each has its own rank in the total.
         rank = {hit: hits.get((hit.bucket, hit.window_start), 0) - counter[hit] for hit in counter}
         answers = []

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from hostemr.registration.bodies import FORM, JSON
 from hostemr.registration.pages import Pages
 from hostemr.registration.replies import JSONReply
 from hostemr.registration.routes import routes_for
@@ -22,11 +23,11 @@ def load_document() -> dict[str, Any]:
     return document
 
 
-def documentation_routes(pages: Pages) -> list[BaseRoute]:
-    """`/openapi.json`, `/docs`, and `/` which leads there."""
+def documentation_routes(pages: Pages, base_url: str) -> list[BaseRoute]:
+    """`/openapi.json`, `/docs`, and `/` which leads there; `base_url` is where the examples ask."""
     document = load_document()
     operations = [
-        _operation(path, method, operation)
+        _operation(base_url, path, method, operation)
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
@@ -47,7 +48,7 @@ def documentation_routes(pages: Pages) -> list[BaseRoute]:
     ]
 
 
-def _operation(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
+def _operation(base_url: str, path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     fields = [
         {
             "name": parameter["name"],
@@ -77,7 +78,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> dict[str, A
         "summary": operation["summary"],
         "description": operation["description"],
         "fields": fields,
-        "example": _curl(path, method, operation, schema) if path.startswith("/api/") else "",
+        "example": _curl(f"{base_url}{path}", method, operation, schema) if path.startswith("/api/") else "",
         "responses": [
             {"status": status, "description": response["description"], "example": _example(response)}
             for status, response in sorted(operation["responses"].items())
@@ -97,11 +98,13 @@ def _example(response: dict[str, Any]) -> str:
     return ""
 
 
-def _curl(path: str, method: str, operation: dict[str, Any], schema: dict[str, Any]) -> str:
+def _curl(url: str, method: str, operation: dict[str, Any], schema: dict[str, Any]) -> str:
     if method == "get":
-        return f"curl http://127.0.0.1:8080{path}"
-    if "application/x-www-form-urlencoded" not in operation["requestBody"]["content"]:
+        return f"curl {url}"
+    if FORM not in operation["requestBody"]["content"]:
         query = "&".join(f"{one['name']}={one['example']}" for one in operation.get("parameters", []))
-        return f"curl -H 'Content-Type: application/json' -d '{{\"usageRecords\": []}}' 'http://127.0.0.1:8080{path}?{query}'"
-    data = " ".join(f"--data-urlencode '{name}={value['example']}'" for name, value in schema["properties"].items())
-    return f"curl {data} http://127.0.0.1:8080{path}"
+        words = [f"-H 'Content-Type: {JSON}'", "-d '{\"usageRecords\": []}'", f"'{url}?{query}'"]
+    else:
+        words = [f"--data-urlencode '{name}={value['example']}'" for name, value in schema["properties"].items()]
+        words.append(url)
+    return " \\\n  ".join(["curl", *words])

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Dialect, Row, select
+from sqlalchemy import ColumnElement, Dialect, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Insert
 
@@ -35,8 +35,8 @@ class PreparedInsert:
 
     def __init__(self, statement: Insert, dialect: Dialect, columns: Sequence[str]) -> None:
         compiled = statement.compile(dialect=dialect, column_keys=list(columns))
-        order = compiled.positiontup  # type: ignore[attr-defined]
-        if list(order) != list(columns):
+        order = compiled.positiontup or []
+        if order != list(columns):
             message = f"expected parameters {list(columns)}, the statement has {order}"
             raise ValueError(message)
         self._sql = str(compiled)
@@ -59,7 +59,9 @@ class PreparedLookup:
             message = f"no place for values in {compiled}"
             raise ValueError(message)
 
-    async def execute(self, connection: AsyncConnection, keys: Sequence[str]) -> Sequence[Row[Any]]:
+    async def execute(self, connection: AsyncConnection, keys: Sequence[str]) -> Sequence[Values]:
         """The rows whose key is one of `keys`, of which there is at least one."""
         sql = f"{self._before}{','.join([self._placeholder] * len(keys))}{self._after}"
-        return (await connection.exec_driver_sql(sql, tuple(keys))).all()
+        rows = (await connection.exec_driver_sql(sql, tuple(keys))).all()
+        # A row is a tuple, which its declared type hides.
+        return cast("Sequence[Values]", rows)

@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from hostemr.errors import DatabaseUnavailable, HostemrError, TooManyRequests
 
-
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 

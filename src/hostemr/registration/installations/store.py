@@ -58,6 +58,11 @@ INSTALLATION_COLUMNS = (
 )
 
 
+def subscriber_row(address: Address, token: str, source: Source, now_text: str) -> Values:
+    """The values of SUBSCRIBER_COLUMNS for an address that is registered for the first time."""
+    return (token, address.email, address.key, "active", source, now_text, now_text)
+
+
 class InstallationStore:
     """Subscribers and their installations."""
 
@@ -99,9 +104,7 @@ class InstallationStore:
         known = await self._lookup(connection, sorted(addresses))
         tokens = {key: secrets.token_hex(16) for key in sorted(addresses.keys() - known.keys())}
         if tokens:
-            rows = [
-                self.subscriber_row(addresses[key], token, "registration", now_text) for key, token in tokens.items()
-            ]
+            rows = [subscriber_row(addresses[key], token, "registration", now_text) for key, token in tokens.items()]
             await self._add_subscribers.execute(connection, rows)
             # Another process may have been first with an address: then the token is not ours.
             known |= await self._lookup(connection, list(tokens))
@@ -143,11 +146,6 @@ class InstallationStore:
                 self._touch_installation,
                 {"subscriber": identity, "sent_version": version, "sent_distribution": distribution, "now": now},
             )
-
-    @staticmethod
-    def subscriber_row(address: Address, token: str, source: Source, now_text: str) -> Values:
-        """The values of SUBSCRIBER_COLUMNS for an address that is registered for the first time."""
-        return (token, address.email, address.key, "active", source, now_text, now_text)
 
     @staticmethod
     def _installation_row(

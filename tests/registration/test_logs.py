@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostemr.registration.environment import load_settings
-from hostemr.registration.logs import AccessLog, configure_logs, redact
+from hostemr.registration.logs import REQUEST_ID, AccessLog, configure_logs, redact
 
 
 @pytest.fixture(autouse=True)
@@ -37,9 +37,10 @@ def configured(**environ: str) -> io.StringIO:
 
 def test_production_logs_json_lines_with_the_request_id() -> None:
     stream = configured()
-    with structlog.contextvars.bound_contextvars(request_id="abc"):
-        structlog.get_logger("test").info("something", count=3)
-        logging.getLogger("library").warning("from a %s", "library")
+    token = REQUEST_ID.set("abc")
+    structlog.get_logger("test").info("something", count=3)
+    logging.getLogger("library").warning("from a %s", "library")
+    REQUEST_ID.reset(token)
     ours, library = (json.loads(line) for line in stream.getvalue().splitlines())
     assert ours | {"timestamp": ""} == {
         "event": "something",

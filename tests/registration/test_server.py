@@ -212,6 +212,22 @@ def test_wrong_settings_are_all_told_and_exit_with_2(tmp_path: Path) -> None:
     assert json.loads(done.stderr)["errors"] == ["HOSTEMR_PROT is no setting of hostemr; did you mean HOSTEMR_PORT?"]
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"HOSTEMR_DATABASE_URL": "sqlite:////dev/null/folder/r.sqlite3"},
+        {"HOSTEMR_LOG_FILE": "/dev/null/folder/log"},
+        {"HOSTEMR_DATA_FOLDER": "/dev/null/folder", "HOSTEMR_DEVELOPMENT": "1"},
+    ],
+)
+def test_places_that_cannot_be_written_are_told_and_exit_with_2(tmp_path: Path, variables: dict[str, str]) -> None:
+    done = serve_and_fail(tmp_path, "--port", "0", **variables)
+    assert done.returncode == 2
+    assert "error: " in done.stderr
+    assert f"hint: set {next(iter(variables))} to" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_database_that_cannot_be_reached_exits_with_3(tmp_path: Path) -> None:
     done = serve_and_fail(
         tmp_path, "--port", "0", DB_CONN_STR=f"mysql+pymysql://user:hunter2@127.0.0.1:{mariadb.free_port()}/x"

@@ -6,23 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib import resources
-from typing import cast
 
-import structlog
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import Mount, Router
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from hostemr.errors import HostemrError
 from hostemr.registration.broadcasts.api import broadcast_routes
 from hostemr.registration.broadcasts.pin import PinGuard, pin_checker
 from hostemr.registration.broadcasts.service import BroadcastService
 from hostemr.registration.broadcasts.store import BroadcastStore
-from hostemr.registration.context import RequestContext, request_id_of
+from hostemr.registration.context import RequestContext
 from hostemr.registration.database import Database
 from hostemr.registration.delivery.development import DevelopmentSender
 from hostemr.registration.delivery.store import DeliveryStore
@@ -39,7 +32,6 @@ from hostemr.registration.maintenance import purge_regularly
 from hostemr.registration.metrics import Metrics
 from hostemr.registration.openapi import documentation_routes
 from hostemr.registration.pages import Pages
-from hostemr.registration.replies import error_reply
 from hostemr.registration.settings import RegistrationSettings
 from hostemr.registration.usage.api import usage_routes
 from hostemr.registration.usage.service import UsageService
@@ -92,7 +84,7 @@ def create_app(
     )
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: object) -> AsyncIterator[None]:
         background = [asyncio.create_task(purge_regularly(store, limiter))]
         worker = create_worker(settings, database, metrics) if settings.development else None
         working = asyncio.create_task(worker.run()) if worker else None
@@ -108,7 +100,7 @@ def create_app(
         await limiter.drain()
         await database.close()
 
-    app = Starlette(
+    router = Router(
         routes=[
             *installation_routes(installations, settings.registration_body_bytes),
             *broadcast_routes(broadcasts, settings.broadcast_body_bytes),
@@ -118,31 +110,8 @@ def create_app(
             *documentation_routes(pages, settings.effective_base_url),
             Mount("/static", StaticFiles(directory=str(resources.files("hostemr.registration") / "static"))),
         ],
-        exception_handlers={HostemrError: _known_error, HTTPException: _http_error, Exception: _unknown_error},
+        # PHP's cURL follows no redirect, so a slash at the end must not cause one.
+        redirect_slashes=False,
         lifespan=lifespan,
     )
-    # PHP's cURL follows no redirect, so a slash at the end must not cause one.
-    app.router.redirect_slashes = False
-    return RequestContext(app, metrics=metrics, proxy_hops=settings.proxy_hops)
-
-
-async def _known_error(request: Request, error: Exception) -> Response:
-    known = cast("HostemrError", error)
-    if known.http_status >= 500:
-        structlog.get_logger("hostemr").warning("request failed", reason=known.message, detail=known.hint)
-    return error_reply(known, request_id_of(request))
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    http = cast("HTTPException", error)
-    known = HostemrError(http.detail)
-    known.http_status = http.status_code
-    known.wire_name = f"{http.detail.title().replace(' ', '')}Exception"
-    reply = error_reply(known, request_id_of(request))
-    reply.headers.update(http.headers or {})
-    return reply
-
-
-async def _unknown_error(request: Request, error: Exception) -> Response:
-    structlog.get_logger("hostemr").error("bug", exc_info=error)
-    return error_reply(HostemrError("Internal error."), request_id_of(request))
+    return RequestContext(router, metrics=metrics, proxy_hops=settings.proxy_hops)

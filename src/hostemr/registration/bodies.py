@@ -11,9 +11,10 @@ from urllib.parse import parse_qsl
 from python_multipart.exceptions import MultipartParseError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from hostemr.errors import PayloadTooLarge, RequestError, RequestTimeout, UnsupportedMediaType
+from hostemr.registration.headers import header
 
 BODY_TIMEOUT_SECONDS = 30
 MOST_FIELDS = 50
@@ -25,27 +26,33 @@ JSON = "application/json"
 
 async def read_body(request: Request, most_bytes: int) -> bytes:
     """The whole body. Raises PayloadTooLarge over `most_bytes`, RequestTimeout if it comes too slowly."""
-    announced = request.headers.get("content-length", "")
+    announced = header(request.scope, b"content-length")
     if announced.isdigit() and int(announced) > most_bytes:
         raise _too_large(most_bytes)
     parts: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            async for part in request.stream():
+            more = True
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                part = message.get("body", b"")
                 size += len(part)
                 if size > most_bytes:
                     raise _too_large(most_bytes)
                 parts.append(part)
+                more = message.get("more_body", False)
     except TimeoutError:
-        message = f"The body did not arrive within {BODY_TIMEOUT_SECONDS} seconds."
-        raise RequestTimeout(message) from None
+        text = f"The body did not arrive within {BODY_TIMEOUT_SECONDS} seconds."
+        raise RequestTimeout(text) from None
     return b"".join(parts)
 
 
 def media_type(request: Request) -> str:
     """The Content-Type without its parameters, lower-case."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return header(request.scope, b"content-type").partition(";")[0].strip().lower()
 
 
 async def read_fields(request: Request, most_bytes: int) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def hash_pin() -> None:
 )
 @JSON_OPTION
 def import_legacy(source: str, database: str | None, report_file: str | None, *, as_json: bool) -> None:
-    r"""Take over the original service's table `product(uuid, email)`.
+    """Take over the original service's table `product(uuid, email)`.
 
     SOURCE is a SQL dump, a CSV or TSV file (each also as .gz), or the URL of a database. It is
     only read. An address that is known keeps what it chose: who opted out stays opted out.
@@ -233,7 +233,7 @@ def import_legacy(source: str, database: str | None, report_file: str | None, *,
         message = f"{summary.rejected} of {summary.rows} rows could not be taken."
         raise FindingsError(message, hint=f"{report.path} lists them, each with its reason")
     if report.rows:
-        click.echo(f"{report.rows} rows were changed: {report.path} lists them", err=True)
+        click.echo(f"changed rows: {report.rows}; {report.path} lists them", err=True)
 
 
 @registration.command("opt-out", epilog=EXIT_STATUSES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -13,12 +14,12 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Table, event
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.dml import Insert
 
-from hostemr.errors import DatabaseUnavailable
+from hostemr.errors import DatabaseUnavailable, SettingsError
 from hostemr.registration.settings import RegistrationSettings
 
 Result = TypeVar("Result")
@@ -28,6 +29,7 @@ LOCK_ERRORS = frozenset({1205, 1213})
 """ER_LOCK_WAIT_TIMEOUT and ER_LOCK_DEADLOCK: the transaction was undone and may be tried again."""
 TRIES = 5
 CONNECT_TIMEOUT_SECONDS = 5
+LONGEST_IDLE_SECONDS = 30
 
 
 class Database:
@@ -38,8 +40,9 @@ class Database:
 
     def __init__(self, settings: RegistrationSettings) -> None:
         self._timeout_seconds = settings.database_timeout_seconds
-        self.engine = _create_engine(settings)
-        self._each_statement = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.engine = _create_engine(settings, autocommit=False)
+        # A pool of its own: switching a connection back and forth would cost two round trips each time.
+        self._each_statement = _create_engine(settings, autocommit=True)
 
     @property
     def dialect(self) -> str:
@@ -79,6 +82,7 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+        await self._each_statement.dispose()
 
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
@@ -133,35 +137,64 @@ def upsert(dialect: str, table: Table, keys: tuple[str, ...], updates: Callable[
     return statement.on_duplicate_key_update(values)
 
 
-def _create_engine(settings: RegistrationSettings) -> AsyncEngine:
+def _create_engine(settings: RegistrationSettings, *, autocommit: bool) -> AsyncEngine:
     url = make_url(settings.database_url)
-    # Errors of the database would otherwise carry addresses into the log.
-    options: dict[str, Any] = {"hide_parameters": True}
+    options: dict[str, Any] = {
+        # Errors of the database would otherwise carry addresses into the log.
+        "hide_parameters": True,
+        # Every transaction here ends by itself, so a returned connection needs no rollback.
+        "pool_reset_on_return": None,
+    }
     if settings.uses_sqlite:
-        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(url.database or "").parent)
         engine = create_async_engine(
-            url, connect_args={"timeout": settings.database_timeout_seconds}, pool_size=2, max_overflow=8, **options
+            url,
+            connect_args={"timeout": settings.database_timeout_seconds},
+            isolation_level="AUTOCOMMIT" if autocommit else "SERIALIZABLE",
+            pool_size=2,
+            max_overflow=8,
+            **options,
         )
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        if not autocommit:
+            event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
     connect: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
     authority = url.query.get("ssl_ca")
     if authority:
         url = url.difference_update_query(["ssl_ca"])
         connect["ssl"] = ssl.create_default_context(cafile=str(authority))
-    return create_async_engine(
+    engine = create_async_engine(
         url.update_query_dict({"charset": "utf8mb4"}),
         connect_args=connect,
-        isolation_level="READ COMMITTED",
+        isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
         pool_size=settings.database_connections,
         max_overflow=0,
         pool_timeout=settings.database_timeout_seconds,
-        # A connection that died while it was idle is replaced before it is used.
-        pool_pre_ping=True,
         pool_recycle=1800,
         **options,
     )
+    event.listen(engine.sync_engine, "checkin", _note_idle)
+    event.listen(engine.sync_engine, "checkout", _refuse_long_idle)
+    return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"the database's folder {folder} cannot be made: {error.strerror}"
+        raise SettingsError([problem], hint="set HOSTEMR_DATABASE_URL to a file elsewhere") from error
+
+
+def _note_idle(_connection: Any, record: Any) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _refuse_long_idle(_connection: Any, record: Any, _proxy: Any) -> None:
+    """A connection that nobody used for long may have been closed on the way; the pool opens another."""
+    if time.monotonic() - record.info.get("idle_since", float("inf")) > LONGEST_IDLE_SECONDS:
+        raise DisconnectionError
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -179,9 +212,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        # Takes the write lock at once, so that a transaction that reads first cannot fail half-way.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    # Takes the write lock at once, so that a transaction that reads first cannot fail half-way.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _code(error: DBAPIError) -> object:

@@ -51,7 +51,7 @@ class RateLimiter:
     def __init__(self, database: Database, key: bytes, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock
-        self._counting = GroupCommit(self._count)
+        self._counting = GroupCommit(self.count)
         # Refusals are remembered, so that a flood costs the database nothing.
         self._refused_until: dict[str, float] = {}
         self._bucket = lru_cache(MOST_REMEMBERED)(lambda scope, subject: keyed_hash(key, scope, subject))
@@ -64,25 +64,52 @@ class RateLimiter:
 
     async def check(self, *limits: Limit) -> None:
         """Count one hit for each limit. Raises TooManyRequests where one of them is exceeded."""
+        self.recall(*limits)
+        refusal = await self._counting.submit(limits)
+        if refusal is not None:
+            raise refusal
+
+    def recall(self, *limits: Limit) -> None:
+        """Raises TooManyRequests where one of the limits is known to be exceeded; counts nothing."""
         now = self._clock()
-        hits = []
         for limit in limits:
-            seconds = limit.rate.window_seconds
             bucket = self._bucket(limit.scope, limit.subject)
             until = self._refused_until.get(bucket)
-            if until is not None:
-                if now < until:
-                    raise _too_many(limit, until - now)
-                del self._refused_until[bucket]
-            hits.append(_Hit(bucket, int(now // seconds) * seconds, seconds))
-        totals = await self._counting.submit(tuple(hits))
-        for limit, hit, (previous, current) in zip(limits, hits, totals, strict=True):
-            wait = waiting_seconds(previous, current, limit.rate, now - hit.window_start)
-            if wait > 0:
-                if len(self._refused_until) >= MOST_REMEMBERED:
-                    self._refused_until.clear()
-                self._refused_until[hit.bucket] = now + wait
-                raise _too_many(limit, wait)
+            if until is None:
+                continue
+            if now < until:
+                raise _too_many(limit, until - now)
+            del self._refused_until[bucket]
+
+    async def count(self, requests: Sequence[tuple[Limit, ...]]) -> list[TooManyRequests | None]:
+        """Count the hits of many requests at once; answers for each of them why it is refused, if it is."""
+        now = self._clock()
+        hits = [tuple(self._hit(limit, now) for limit in limits) for limits in requests]
+        counter = Counter(hit for request in hits for hit in request)
+        totals = await self._add_and_read(counter)
+        # Of simultaneous hits the first ones get through: each has its own rank in the total.
+        rank = {hit: totals.get((hit.bucket, hit.window_start), 0) - counter[hit] for hit in counter}
+        refusals = []
+        for limits, request in zip(requests, hits, strict=True):
+            refusal = None
+            for limit, hit in zip(limits, request, strict=True):
+                rank[hit] += 1
+                previous = totals.get((hit.bucket, hit.window_start - hit.window_seconds), 0)
+                wait = waiting_seconds(previous, rank[hit], limit.rate, now - hit.window_start)
+                if wait > 0:
+                    self._remember(hit.bucket, now + wait)
+                    refusal = _too_many(limit, wait)
+            refusals.append(refusal)
+        return refusals
+
+    def _hit(self, limit: Limit, now: float) -> _Hit:
+        seconds = limit.rate.window_seconds
+        return _Hit(self._bucket(limit.scope, limit.subject), int(now // seconds) * seconds, seconds)
+
+    def _remember(self, bucket: str, until: float) -> None:
+        if len(self._refused_until) >= MOST_REMEMBERED:
+            self._refused_until.clear()
+        self._refused_until[bucket] = until
 
     async def drain(self) -> None:
         """Wait until every hit is counted."""
@@ -94,9 +121,8 @@ class RateLimiter:
             result = await connection.execute(delete(rate_count).where(rate_count.c.expires < int(self._clock())))
             return result.rowcount
 
-    async def _count(self, requests: Sequence[tuple[_Hit, ...]]) -> list[tuple[tuple[int, int], ...]]:
-        """Add the hits of many requests; answer (previous window's, this window's) for each of them."""
-        counter = Counter(hit for request in requests for hit in request)
+    async def _add_and_read(self, counter: Counter[_Hit]) -> dict[tuple[str, int], int]:
+        """Add the hits; answer every count that these buckets have, by bucket and beginning of its window."""
         # Ordered alike in every process, so that two of them cannot wait for each other.
         rows: list[Values] = [
             (hit.bucket, hit.window_start, hit.window_start + 2 * hit.window_seconds, counter[hit])
@@ -104,28 +130,17 @@ class RateLimiter:
         ]
         buckets = list({hit.bucket for hit in counter})
 
-        async def count(connection: AsyncConnection) -> dict[tuple[str, int], int]:
+        async def work(connection: AsyncConnection) -> dict[tuple[str, int], int]:
             await self._add.execute(connection, rows)
             found = await self._totals.execute(connection, buckets)
             return {(bucket, start): number for bucket, start, number in found}
 
         if self._database.dialect == "sqlite":
             # One commit for all rows, where each would otherwise be flushed to disk by itself.
-            hits = await self._database.write(count)
-        else:
-            # MySQL takes the rows as one statement. Committed by itself, it leaves no lock behind with
-            # a process that is stopped here, for which every other process would have to wait.
-            hits = await self._database.write_each(count)
-        # Of simultaneous hits the first ones get through: each has its own rank in the total.
-        rank = {hit: hits.get((hit.bucket, hit.window_start), 0) - counter[hit] for hit in counter}
-        answers = []
-        for request in requests:
-            totals = []
-            for hit in request:
-                rank[hit] += 1
-                totals.append((hits.get((hit.bucket, hit.window_start - hit.window_seconds), 0), rank[hit]))
-            answers.append(tuple(totals))
-        return answers
+            return await self._database.write(work)
+        # MySQL takes the rows as one statement. Committed by itself, it leaves no lock behind with
+        # a process that is stopped here, for which every other process would have to wait.
+        return await self._database.write_each(work)
 
 
 def _add_hits(new: Any) -> dict[str, Any]:

@@ -6,13 +6,19 @@ import logging
 import os
 import re
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
 
+from hostemr.errors import SettingsError
 from hostemr.registration.settings import RegistrationSettings
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id")
+"""The id of the request that is being served; it stands in each of its log lines."""
 
 # What RFC 5322 allows before an @ without quotes, and anything after it: too much rather than too little.
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,256}@[^\s@<>\"'(),;\[\]{}\\]{1,256}")
@@ -26,6 +32,13 @@ def redact(text: str) -> str:
     if "%40" in text:
         text = _ENCODED_ADDRESS.sub("<address>", text)
     return text
+
+
+def _add_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    request_id = REQUEST_ID.get(None)
+    if request_id is not None:
+        event["request_id"] = request_id
+    return event
 
 
 def _redact_event(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -53,7 +66,7 @@ def configure_logs(settings: RegistrationSettings, stream: TextIO | None = None)
     """Send hostemr's logs, and those of the libraries, to `stream` (stderr) and to the log file."""
     stream = stream or sys.stderr
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _add_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -61,9 +74,9 @@ def configure_logs(settings: RegistrationSettings, stream: TextIO | None = None)
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
     handlers[0].setFormatter(_Formatter(shared, _renderer(stream, json=json), writes_json=json))
     if settings.effective_log_file is not None:
-        settings.effective_log_file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(settings.effective_log_file, encoding="utf-8"))
-        handlers[1].setFormatter(_Formatter(shared, _renderer(None, json=json), writes_json=json))
+        file = _open_log_file(settings.effective_log_file)
+        file.setFormatter(_Formatter(shared, _renderer(None, json=json), writes_json=json))
+        handlers.append(file)
     logging.basicConfig(handlers=handlers, level=settings.log_level.upper(), force=True)
     # Notes of the server about its own names, repeated at each start.
     logging.getLogger("asyncmy").setLevel(logging.ERROR)
@@ -77,6 +90,15 @@ def configure_logs(settings: RegistrationSettings, stream: TextIO | None = None)
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _open_log_file(path: Path) -> logging.FileHandler:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        problem = f"the log file {path} cannot be written: {error.strerror}"
+        raise SettingsError([problem], hint="set HOSTEMR_LOG_FILE to a file elsewhere") from error
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from hostemr.errors import DatabaseUnavailable, HostemrError, TooManyRequests
@@ -35,3 +36,13 @@ def error_reply(error: HostemrError, request_id: str) -> JSONReply:
     return JSONReply(
         {"error": error.wire_name, "message": message, "requestId": request_id}, error.http_status, headers
     )
+
+
+def http_error_reply(error: HTTPException, request_id: str) -> JSONReply:
+    """The same shape for what the router refuses: a path that is not there, a method that it has not."""
+    known = HostemrError(error.detail)
+    known.http_status = error.status_code
+    known.wire_name = f"{error.detail.title().replace(' ', '')}Exception"
+    reply = error_reply(known, request_id)
+    reply.headers.update(error.headers or {})
+    return reply

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
-from hostemr.errors import RequestError
+from hostemr.errors import RequestError, TooManyRequests
 from hostemr.registration.client_address import keyed_hash
 from hostemr.registration.group_commit import GroupCommit
 from hostemr.registration.installations.address import parse_address
@@ -43,7 +44,7 @@ class InstallationService:
         self._policy = policy
         self._limits = limits
         self._address_key = address_key
-        self._registering: GroupCommit[Registration, Registered] = GroupCommit(store.register)
+        self._registering = GroupCommit(self._register_group)
         self._count = AddressCount(store.count_addresses)
         self._outcomes = {name: metrics.registrations.labels(name) for name in ("new", "repeated", "refused")}
 
@@ -55,11 +56,12 @@ class InstallationService:
         Raises InvalidEmail, AlreadyRegistered, TooManyRequests, DatabaseUnavailable.
         """
         address = parse_address(email)
-        await self._limiter.check(
+        limits = (
             Limit("client", client, self._limits["client"]),
             Limit("mail domain", address.domain, self._limits["domain"]),
             Limit("service", "", self._limits["global"]),
         )
+        self._limiter.recall(*limits)
         grant = self._policy == "always-201" or (self._policy == "by-client" and version is not None)
         registration = Registration(
             address=address,
@@ -68,7 +70,9 @@ class InstallationService:
             client_hash=keyed_hash(self._address_key, "client", client) if self._address_key else None,
             grant_repeat=grant,
         )
-        registered = await self._registering.submit(registration)
+        registered = await self._registering.submit((registration, limits))
+        if isinstance(registered, TooManyRequests):
+            raise registered
         if registered.new_address:
             self._count.changed()
         outcome = "new" if registered.new_address else "repeated" if registered.product_id else "refused"
@@ -77,6 +81,14 @@ class InstallationService:
             message = "This address is registered already."
             raise AlreadyRegistered(message)
         return registered.product_id
+
+    async def _register_group(
+        self, attempts: Sequence[tuple[Registration, tuple[Limit, ...]]]
+    ) -> list[Registered | TooManyRequests]:
+        refusals = await self._limiter.count([limits for _, limits in attempts])
+        within = [registration for (registration, _), refusal in zip(attempts, refusals, strict=True) if not refusal]
+        stored = iter(await self._store.register(within) if within else [])
+        return [refusal or next(stored) for refusal in refusals]
 
     async def count(self) -> int:
         """How many different addresses are registered."""

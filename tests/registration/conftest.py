@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -109,4 +109,4 @@ def server(request: pytest.FixtureRequest, kind: str) -> ServerProcess:
         for table in reversed(metadata.sorted_tables):
             connection.execute(table.delete())
     engine.dispose()
-    return process
+    return cast("ServerProcess", process)

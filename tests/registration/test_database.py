@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
+from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hostemr.errors import DatabaseUnavailable
-from hostemr.registration.database import Database
+from hostemr.registration.database import Database, Work
 from hostemr.registration.environment import load_settings
 from hostemr.registration.migrate import migrate
 from tests.peers.mariadb import PrivateMariaDB
@@ -19,30 +21,26 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_deadlock_is_broken_and_both_transactions_are_made(mariadb_server: PrivateMariaDB) -> None:
-    database = Database(load_settings({"DB_CONN_STR": mariadb_server.create_database("deadlock")}))
-    await database.write(lambda connection: connection.execute(text("CREATE TABLE t (id INT PRIMARY KEY, n INT)")))
-    await database.write(lambda connection: connection.execute(text("INSERT INTO t VALUES (1, 0), (2, 0)")))
-    both_have_one = asyncio.Barrier(2)
-    runs = 0
+    url = mariadb_server.create_database("deadlock")
+    mariadb_server.execute("CREATE TABLE t (id INT PRIMARY KEY, n INT)", database="deadlock")
+    mariadb_server.execute("INSERT INTO t VALUES (1, 0), (2, 0)", database="deadlock")
+    database = Database(load_settings({"DB_CONN_STR": url}))
+    runs: list[int] = []
 
-    def crossing(first: int, second: int) -> object:
-        met = False
+    def crossing(first: int, second: int) -> Work[None]:
+        def work(connection: Connection) -> None:
+            runs.append(first)
+            connection.execute(text("UPDATE t SET n = n + 1 WHERE id = :id"), {"id": first})
+            if len(runs) <= 2:
+                # Long enough for the other one to lock its first row too.
+                connection.execute(text("SELECT SLEEP(0.5)"))
+            connection.execute(text("UPDATE t SET n = n + 1 WHERE id = :id"), {"id": second})
 
-        async def work(connection: AsyncConnection) -> None:
-            nonlocal runs, met
-            runs += 1
-            await connection.execute(text("UPDATE t SET n = n + 1 WHERE id = :id"), {"id": first})
-            if not met:
-                met = True
-                await both_have_one.wait()
-            await connection.execute(text("UPDATE t SET n = n + 1 WHERE id = :id"), {"id": second})
+        return work
 
-        return database.write(work)
-
-    await asyncio.gather(crossing(1, 2), crossing(2, 1))  # type: ignore[call-overload]
-    assert runs == 3, "one of them was run again"
-    async with database.read() as connection:
-        assert [tuple(row) for row in await connection.execute(text("SELECT n FROM t"))] == [(2,), (2,)]
+    await asyncio.gather(database.write(crossing(1, 2)), database.write(crossing(2, 1)))
+    assert len(runs) == 3, "one of them was run again"
+    assert mariadb_server.execute("SELECT n FROM t", database="deadlock") == [(2,), (2,)]
     await database.close()
 
 
@@ -50,8 +48,8 @@ async def test_a_transaction_that_fails_leaves_nothing(database_url: str) -> Non
     database = Database(load_settings({"DB_CONN_STR": database_url}))
     await migrate(database)
 
-    async def work(connection: AsyncConnection) -> None:
-        await connection.execute(text("INSERT INTO pin_failure VALUES ('x', 1, '2026-01-01 00:00:00')"))
+    def work(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO pin_failure VALUES ('x', 1, '2026-01-01 00:00:00')"))
         raise ValueError("in the middle")
 
     with pytest.raises(ValueError, match="in the middle"):
@@ -61,13 +59,38 @@ async def test_a_transaction_that_fails_leaves_nothing(database_url: str) -> Non
     await database.close()
 
 
-async def test_what_takes_too_long_is_unavailable_and_the_next_is_not(database_url: str) -> None:
+async def test_what_takes_too_long_is_unavailable_and_the_next_is_not(database_url: str, kind: str) -> None:
     settings = load_settings({"DB_CONN_STR": database_url, "HOSTEMR_DATABASE_TIMEOUT_SECONDS": "0.3"})
     database = Database(settings)
+
+    def work(connection: Connection) -> None:
+        if kind == "sqlite":
+            time.sleep(0.6)
+        else:
+            connection.execute(text("SELECT SLEEP(5)"))
+
     with pytest.raises(DatabaseUnavailable, match=r"within 0\.3 seconds"):
-        await database.write(lambda _: asyncio.sleep(5))
+        await database.write(work)
+    await asyncio.sleep(0.4)
+    assert await database.write(lambda connection: connection.scalar(text("SELECT 1"))) == 1
+    await database.close()
+
+
+async def test_another_process_that_writes_for_long_makes_it_unavailable_not_hang(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/r.sqlite3"
+    settings = load_settings({"DB_CONN_STR": url, "HOSTEMR_DATABASE_TIMEOUT_SECONDS": "0.3"})
+    database = Database(settings)
+    await migrate(database)
+    other = sqlite3.connect(tmp_path / "r.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseUnavailable):
+        await database.write(lambda connection: connection.execute(text("DELETE FROM pin_failure")))
     async with database.read() as connection:
-        assert await connection.scalar(text("SELECT 1")) == 1
+        assert await connection.scalar(text("SELECT COUNT(*) FROM pin_failure")) == 0, "reading goes on"
+    other.execute("ROLLBACK")
+    other.close()
+    await asyncio.sleep(0.4)
+    await database.write(lambda connection: connection.execute(text("DELETE FROM pin_failure")))
     await database.close()
 
 

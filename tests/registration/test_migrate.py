@@ -60,10 +60,10 @@ async def test_a_migration_that_was_stopped_anywhere_can_be_run_again(new_databa
         database = open_database(new_database())
         await migrate(database)
 
-        async def undo(connection: object, missing: list[str] = tables[made:]) -> None:
+        def undo(connection: Connection, missing: list[str] = tables[made:]) -> None:
             for name in reversed(missing):
-                await connection.execute(text(f"DROP TABLE {name}"))  # type: ignore[attr-defined]
-            await connection.execute(text("DROP TABLE alembic_version"))  # type: ignore[attr-defined]
+                connection.execute(text(f"DROP TABLE {name}"))
+            connection.execute(text("DROP TABLE alembic_version"))
 
         # What a stop leaves behind: some tables, and no record of a revision.
         await database.write(undo)
@@ -78,9 +78,9 @@ async def test_a_stop_between_a_table_and_its_index_is_mended(database_url: str)
     await migrate(database)
     table = "" if database.dialect == "sqlite" else "ON rate_count"
 
-    async def undo(connection: object) -> None:
-        await connection.execute(text(f"DROP INDEX ix_rate_count_expires {table}"))  # type: ignore[attr-defined]
-        await connection.execute(text("DROP TABLE alembic_version"))  # type: ignore[attr-defined]
+    def undo(connection: Connection) -> None:
+        connection.execute(text(f"DROP INDEX ix_rate_count_expires {table}"))
+        connection.execute(text("DROP TABLE alembic_version"))
 
     await database.write(undo)
     assert await differences(database) != []
@@ -120,7 +120,7 @@ async def test_printed_sql_makes_the_same_schema_in_mariadb(mariadb_server: Priv
     if client is None:
         pytest.skip("needs mariadb-client-core")
     url = mariadb_server.create_database("by_hand")
-    subprocess.run(
+    subprocess.run(  # noqa: ASYNC221, nothing else runs meanwhile
         [client, "--no-defaults", f"--socket={mariadb_server.socket}", "--user=root", "by_hand"],
         input=schema_sql("mysql"),
         text=True,

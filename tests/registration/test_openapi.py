@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -38,14 +37,14 @@ schema = schemathesis.openapi.from_dict(load_document())
 
 
 @pytest.fixture(scope="module")
-def generous(sqlite_process: tuple[str, ServerProcess]) -> Iterator[str]:
-    yield sqlite_process[1].url
+def generous(sqlite_process: tuple[str, ServerProcess]) -> str:
+    return sqlite_process[1].url
 
 
 @pytest.mark.real
 @schema.parametrize()
 @settings(max_examples=EXAMPLES_PER_OPERATION, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_reply_is_as_described(case: schemathesis.Case, generous: str) -> None:
+def test_every_reply_is_as_described(case: schemathesis.Case[Any], generous: str) -> None:
     case.call_and_validate(base_url=generous, checks=CHECKS)
 
 

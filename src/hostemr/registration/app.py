@@ -51,6 +51,7 @@ def create_app(
     settings: RegistrationSettings, database: Database | None = None, metrics: Metrics | None = None
 ) -> ASGIApp:
     """The service. The schema must be current: `hostemr serve` migrates before it starts this."""
+    opened_here = database is None
     database = database or Database(settings)
     metrics = metrics or Metrics()
     keys = resolve_keys(settings)
@@ -98,7 +99,8 @@ def create_app(
                 await task
         await installations.drain()
         await limiter.drain()
-        await database.close()
+        if opened_here:
+            await database.close()
 
     router = Router(
         routes=[

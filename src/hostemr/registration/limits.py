@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete
 
 from hostemr.errors import TooManyRequests
 from hostemr.registration.client_address import keyed_hash
@@ -57,9 +56,9 @@ class RateLimiter:
         self._bucket = lru_cache(MOST_REMEMBERED)(lambda scope, subject: keyed_hash(key, scope, subject))
         columns = rate_count.c
         add = upsert(database.dialect, rate_count, ("bucket", "window_start"), _add_hits)
-        self._add = PreparedInsert(add, database.engine.dialect, ("bucket", "window_start", "expires", "hits"))
+        self._add = PreparedInsert(add, database.sql_dialect, ("bucket", "window_start", "expires", "hits"))
         self._totals = PreparedLookup(
-            database.engine.dialect, columns.bucket, columns.bucket, columns.window_start, columns.hits
+            database.sql_dialect, columns.bucket, columns.bucket, columns.window_start, columns.hits
         )
 
     async def check(self, *limits: Limit) -> None:
@@ -130,9 +129,9 @@ class RateLimiter:
         ]
         buckets = list({hit.bucket for hit in counter})
 
-        async def work(connection: AsyncConnection) -> dict[tuple[str, int], int]:
-            await self._add.execute(connection, rows)
-            found = await self._totals.execute(connection, buckets)
+        def work(connection: Connection) -> dict[tuple[str, int], int]:
+            self._add.execute(connection, rows)
+            found = self._totals.execute(connection, buckets)
             return {(bucket, start): number for bucket, start, number in found}
 
         if self._database.dialect == "sqlite":

@@ -10,7 +10,6 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hostemr.errors import DatabaseUnavailable, RefusedError
 from hostemr.registration.database import Database
@@ -57,23 +56,23 @@ async def migrate(database: Database) -> bool:
     database cannot be reached or another process holds the lock for too long.
     """
 
-    async def upgrade(connection: AsyncConnection) -> bool:
-        await connection.run_sync(_check_not_newer)
-        if await connection.run_sync(schema_is_current):
+    def upgrade(connection: Connection) -> bool:
+        _check_not_newer(connection)
+        if schema_is_current(connection):
             return False
-        await connection.run_sync(_upgrade)
+        _upgrade(connection)
         return True
 
-    async def under_lock(connection: AsyncConnection) -> bool:
+    def under_lock(connection: Connection) -> bool:
         # MySQL commits each CREATE by itself, so the transaction does not keep others out.
-        lock = {"name": f"hostemr.migrate.{database.engine.url.database}"[:64], "seconds": LOCK_SECONDS}
-        if not await connection.scalar(text("SELECT GET_LOCK(:name, :seconds)"), lock):
+        lock = {"name": f"hostemr.migrate.{database.name}"[:64], "seconds": LOCK_SECONDS}
+        if not connection.scalar(text("SELECT GET_LOCK(:name, :seconds)"), lock):
             message = f"Another process has been migrating this database for over {LOCK_SECONDS} seconds."
             raise DatabaseUnavailable(message)
         try:
-            return await upgrade(connection)
+            return upgrade(connection)
         finally:
-            await connection.scalar(text("SELECT RELEASE_LOCK(:name)"), {"name": lock["name"]})
+            connection.scalar(text("SELECT RELEASE_LOCK(:name)"), {"name": lock["name"]})
 
     return await database.write(upgrade if database.dialect == "sqlite" else under_lock)
 

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Dialect, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Dialect, select
 from sqlalchemy.sql.dml import Insert
 
 Values = tuple[Any, ...]
@@ -41,9 +40,9 @@ class PreparedInsert:
             raise ValueError(message)
         self._sql = str(compiled)
 
-    async def execute(self, connection: AsyncConnection, rows: list[Values]) -> None:
+    def execute(self, connection: Connection, rows: list[Values]) -> None:
         """Insert the rows."""
-        await connection.exec_driver_sql(self._sql, rows)
+        connection.exec_driver_sql(self._sql, rows)
 
 
 class PreparedLookup:
@@ -59,9 +58,9 @@ class PreparedLookup:
             message = f"no place for values in {compiled}"
             raise ValueError(message)
 
-    async def execute(self, connection: AsyncConnection, keys: Sequence[str]) -> Sequence[Values]:
+    def execute(self, connection: Connection, keys: Sequence[str]) -> Sequence[Values]:
         """The rows whose key is one of `keys`, of which there is at least one."""
         sql = f"{self._before}{','.join([self._placeholder] * len(keys))}{self._after}"
-        rows = (await connection.exec_driver_sql(sql, tuple(keys))).all()
+        rows = (connection.exec_driver_sql(sql, tuple(keys))).all()
         # A row is a tuple, which its declared type hides.
         return cast("Sequence[Values]", rows)

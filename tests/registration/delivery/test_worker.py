@@ -30,10 +30,12 @@ class FakeSender:
     def __init__(self) -> None:
         self.received: list[str] = []
         self.error: OutsideWorldError | None = None
+        self.began = asyncio.Event()
 
-    async def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Outcome]:
+    async def send(self, _letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Outcome]:
         if self.error is not None:
             raise self.error
+        self.began.set()
         await asyncio.sleep(0)
         self.received += [recipient.email for recipient in recipients]
         return [Outcome("sent", provider_id=f"id-{recipient.number}") for recipient in recipients]
@@ -181,8 +183,7 @@ async def test_a_stopped_worker_finishes_its_chunk_and_ends(service: Service) ->
     sender = FakeSender()
     worker = Worker(store(service), sender, Metrics())
     running = asyncio.create_task(worker.run())
-    while not sender.received:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(sender.began.wait(), 10)
     worker.stop()
     await asyncio.wait_for(running, 10)
     assert await service.rows("SELECT COUNT(*) FROM chunk WHERE state = 'sending'") == [(0,)]

@@ -115,7 +115,7 @@ async def test_a_failed_count_is_made_again() -> None:
         return 7, 0.0
 
     counter = AddressCount(count)
-    with pytest.raises(OSError, match="^gone$"):
+    with pytest.raises(OSError, match=r"^gone$"):
         await counter.get()
     failing = False
     assert await counter.get() == 7

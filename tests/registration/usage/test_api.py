@@ -30,7 +30,7 @@ LOCALE = {
 }
 
 
-def record(label: str = "Calendar", count: int | str = 3, **other: Any) -> dict[str, Any]:
+def record(label: str = "Calendar", count: float | str = 3, **other: Any) -> dict[str, Any]:
     return {
         "event_type": "click",
         "event_label": label,
@@ -112,8 +112,19 @@ async def test_what_is_no_site_is_refused(service: Service, query: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"false", b"[]", b"{", b'"x"', b'{"usageRecords": {}}', b'{"localeData": []}', b'{"localeData": "\xff"}']
-    + [b'{"localeData": {"version": "\\ud800"}}', b"[" * 100_000, b'{"usageRecords": [' + b"[" * 10_000],
+    [
+        b"",
+        b"false",
+        b"[]",
+        b"{",
+        b'"x"',
+        b'{"usageRecords": {}}',
+        b'{"localeData": []}',
+        b'{"localeData": "\xff"}',
+        b'{"localeData": {"version": "\\ud800"}}',
+        b"[" * 100_000,
+        b'{"usageRecords": [' + b"[" * 10_000,
+    ],
 )
 async def test_what_is_no_report_is_refused(service: Service, body: bytes) -> None:
     reply = await service.post(f"/api/usage?SiteID={SITE}", content=body, headers={"content-type": "application/json"})
@@ -136,7 +147,7 @@ async def test_types_and_sizes(new_service: NewService) -> None:
         "text",
         record(count=-1),
         record(count="many"),
-        record(count="１２"),
+        record(count="\uff11\uff12"),
         record(count=1.5),
         record(count=True),
         record(count=2**63),

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import argon2
-from sqlalchemy import delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete, select, update
 
 from hostemr.errors import RequestError, TooManyRequests
 from hostemr.registration.client_address import keyed_hash
@@ -81,29 +80,29 @@ class PinGuard:
             raise InvalidSecretPin(message)
         await self._database.write(lambda connection: self._forgive(connection, scopes))
 
-    async def _count_failure(self, connection: AsyncConnection, scopes: dict[str, str]) -> None:
+    def _count_failure(self, connection: Connection, scopes: dict[str, str]) -> None:
         now = self._clock()
         for scope, kind in sorted(scopes.items()):
             # Makes the row if need be, and locks it either way.
             blank = {"scope": scope, "failures": 0, "last_failure_at": now}
-            await connection.execute(upsert(self._database.dialect, pin_failure, ("scope",), lambda _: {}), [blank])
+            connection.execute(upsert(self._database.dialect, pin_failure, ("scope",), lambda _: {}), [blank])
             row = pin_failure.c.scope == scope
-            found = (await connection.execute(select(pin_failure).where(row).with_for_update())).one()
+            found = (connection.execute(select(pin_failure).where(row).with_for_update())).one()
             failures = 0 if now - found.last_failure_at > FORGET_AFTER else found.failures
             wait = found.last_failure_at + timedelta(seconds=back_off_seconds(failures, kind)) - now
             if wait > timedelta():
                 # Raised within the transaction, so that an attempt that is not looked at is not counted.
                 message = "Too many wrong pins."
                 raise TooManyRequests(message, retry_after_seconds=int(wait.total_seconds()) + 1)
-            await connection.execute(update(pin_failure).where(row).values(failures=failures + 1, last_failure_at=now))
+            connection.execute(update(pin_failure).where(row).values(failures=failures + 1, last_failure_at=now))
 
-    async def _forgive(self, connection: AsyncConnection, scopes: dict[str, str]) -> None:
+    def _forgive(self, connection: Connection, scopes: dict[str, str]) -> None:
         for scope, kind in sorted(scopes.items()):
             row = pin_failure.c.scope == scope
             if kind == GLOBAL:
-                await connection.execute(update(pin_failure).where(row).values(failures=pin_failure.c.failures - 1))
+                connection.execute(update(pin_failure).where(row).values(failures=pin_failure.c.failures - 1))
             else:
-                await connection.execute(delete(pin_failure).where(row))
+                connection.execute(delete(pin_failure).where(row))
 
 
 def back_off_seconds(failures: int, kind: str) -> int:

@@ -6,8 +6,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import func, insert, literal, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, func, insert, literal, select
 
 from hostemr.registration.database import Database
 from hostemr.registration.schema import UTCDateTime, broadcast, chunk, delivery, subscriber
@@ -33,7 +32,7 @@ class BroadcastStore:
     async def queue(self, *, title: str, contents: str, content_sha256: str, source: str) -> QueuedBroadcast:
         """Store a broadcast and freeze its audience, in one transaction: either all of it exists or nothing."""
 
-        async def work(connection: AsyncConnection) -> QueuedBroadcast:
+        def work(connection: Connection) -> QueuedBroadcast:
             now = datetime.now(UTC)
             name = str(uuid.uuid4())
             row = {
@@ -46,14 +45,14 @@ class BroadcastStore:
                 "audience": 0,
                 "created_at": now,
             }
-            await connection.execute(insert(broadcast).values(row))
-            identity = (await connection.scalars(select(broadcast.c.id).where(broadcast.c.uuid == name))).one()
-            audience = await self._freeze(connection, identity, now)
+            connection.execute(insert(broadcast).values(row))
+            identity = connection.scalars(select(broadcast.c.id).where(broadcast.c.uuid == name)).one()
+            audience = self._freeze(connection, identity, now)
             return QueuedBroadcast(name, audience)
 
         return await self._database.write(work)
 
-    async def _freeze(self, connection: AsyncConnection, identity: int, now: datetime) -> int:
+    def _freeze(self, connection: Connection, identity: int, now: datetime) -> int:
         position = func.row_number().over(order_by=subscriber.c.id)
         recipients = select(
             literal(identity),
@@ -63,15 +62,15 @@ class BroadcastStore:
             literal(now, UTCDateTime),
         ).where(subscriber.c.status == "active")
         columns = ["broadcast_id", "subscriber_id", "chunk_number", "state", "updated_at"]
-        await connection.execute(insert(delivery).from_select(columns, recipients))
+        connection.execute(insert(delivery).from_select(columns, recipients))
         of_this = delivery.c.broadcast_id == identity
         numbers = select(literal(identity), delivery.c.chunk_number, literal("pending"), literal(0))
-        await connection.execute(
+        connection.execute(
             insert(chunk).from_select(
                 ["broadcast_id", "number", "state", "attempts"], numbers.where(of_this).distinct()
             )
         )
-        audience = await connection.scalar(select(func.count()).select_from(delivery).where(of_this)) or 0
+        audience = connection.scalar(select(func.count()).select_from(delivery).where(of_this)) or 0
         state = {"audience": audience} if audience else {"audience": 0, "state": "done", "finished_at": now}
-        await connection.execute(broadcast.update().where(broadcast.c.id == identity).values(**state))
+        connection.execute(broadcast.update().where(broadcast.c.id == identity).values(**state))
         return audience

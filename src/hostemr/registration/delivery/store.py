@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, update
 
 from hostemr.registration.database import Database
 from hostemr.registration.delivery.sender import Letter, Outcome, Recipient
@@ -74,11 +73,11 @@ class DeliveryStore:
             )
             return result.rowcount
 
-    async def _claim(self, connection: AsyncConnection) -> ClaimedChunk | None:
+    def _claim(self, connection: Connection) -> ClaimedChunk | None:
         now = self._clock()
         expired = and_(chunk.c.state == "sending", chunk.c.lease_until < now)
         found = (
-            await connection.execute(
+            connection.execute(
                 select(chunk)
                 .where(or_(chunk.c.state == "pending", expired))
                 .order_by(chunk.c.broadcast_id, chunk.c.number)
@@ -88,7 +87,7 @@ class DeliveryStore:
         ).first()
         if found is None:
             return None
-        await connection.execute(
+        connection.execute(
             update(chunk)
             .where(chunk.c.broadcast_id == found.broadcast_id, chunk.c.number == found.number)
             .values(
@@ -96,12 +95,10 @@ class DeliveryStore:
             )
         )
         sending = broadcast.c.id == found.broadcast_id
-        await connection.execute(
-            update(broadcast).where(sending, broadcast.c.state == "queued").values(state="sending")
-        )
-        letter = (await connection.execute(select(broadcast).where(sending))).one()
-        suppressed = await self._suppress(connection, found.broadcast_id, found.number, now)
-        rows = await connection.execute(
+        connection.execute(update(broadcast).where(sending, broadcast.c.state == "queued").values(state="sending"))
+        letter = (connection.execute(select(broadcast).where(sending))).one()
+        suppressed = self._suppress(connection, found.broadcast_id, found.number, now)
+        rows = connection.execute(
             select(subscriber.c.id, subscriber.c.email, subscriber.c.token)
             .join(delivery, delivery.c.subscriber_id == subscriber.c.id)
             .where(
@@ -119,11 +116,11 @@ class DeliveryStore:
             suppressed=suppressed,
         )
 
-    async def _suppress(self, connection: AsyncConnection, identity: int, number: int, now: datetime) -> int:
+    def _suppress(self, connection: Connection, identity: int, number: int, now: datetime) -> int:
         inactive = select(subscriber.c.id).where(
             subscriber.c.id == delivery.c.subscriber_id, subscriber.c.status != "active"
         )
-        result = await connection.execute(
+        result = connection.execute(
             update(delivery)
             .where(
                 delivery.c.broadcast_id == identity,
@@ -135,9 +132,9 @@ class DeliveryStore:
         )
         return result.rowcount
 
-    async def _record(self, connection: AsyncConnection, claimed: ClaimedChunk, outcomes: Sequence[Outcome]) -> bool:
+    def _record(self, connection: Connection, claimed: ClaimedChunk, outcomes: Sequence[Outcome]) -> bool:
         now = self._clock()
-        held = await connection.execute(
+        held = connection.execute(
             update(chunk).where(self._held(claimed)).values(state="done", lease_owner=None, lease_until=None)
         )
         if held.rowcount != 1:
@@ -154,7 +151,7 @@ class DeliveryStore:
             for recipient, outcome in zip(claimed.recipients, outcomes, strict=True)
         ]
         if rows:
-            await connection.execute(
+            connection.execute(
                 update(delivery)
                 .where(
                     delivery.c.broadcast_id == bindparam("of_broadcast"),

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import bindparam, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from hostemr.registration.database import Database, upsert
 from hostemr.registration.installations.address import Address
@@ -69,7 +68,7 @@ class InstallationStore:
     def __init__(self, database: Database, client_address_days: int) -> None:
         self._database = database
         self._keep_client_hash = timedelta(days=client_address_days)
-        dialect = database.engine.dialect
+        dialect = database.sql_dialect
         add_subscribers = upsert(database.dialect, subscriber, ("email_key",), lambda _: {})
         self._add_subscribers = PreparedInsert(add_subscribers, dialect, SUBSCRIBER_COLUMNS)
         self._add_installations = PreparedInsert(insert(installation), dialect, INSTALLATION_COLUMNS)
@@ -96,18 +95,18 @@ class InstallationStore:
         """Store the requests in one transaction; answers what became of each, in their order."""
         return await self._database.write(lambda connection: self._register(connection, requests))
 
-    async def _register(self, connection: AsyncConnection, requests: Sequence[Registration]) -> list[Registered]:
+    def _register(self, connection: Connection, requests: Sequence[Registration]) -> list[Registered]:
         now = datetime.now(UTC)
         now_text, expires_text = sql_time(now), sql_time(now + self._keep_client_hash)
         # Ordered alike in every process, so that two of them cannot wait for each other.
         addresses = {request.address.key: request.address for request in requests}
-        known = await self._lookup(connection, sorted(addresses))
+        known = self._lookup(connection, sorted(addresses))
         tokens = {key: secrets.token_hex(16) for key in sorted(addresses.keys() - known.keys())}
         if tokens:
             rows = [subscriber_row(addresses[key], token, "registration", now_text) for key, token in tokens.items()]
-            await self._add_subscribers.execute(connection, rows)
+            self._add_subscribers.execute(connection, rows)
             # Another process may have been first with an address: then the token is not ours.
-            known |= await self._lookup(connection, list(tokens))
+            known |= self._lookup(connection, list(tokens))
         created = {key for key, token in tokens.items() if known[key].token == token}
 
         results, installations, seen = [], [], []
@@ -125,24 +124,22 @@ class InstallationStore:
             if key not in created and now - known[key].last_seen_at > SEEN_AGAIN_AFTER:
                 seen.append((request, known[key].id))
         if installations:
-            await self._add_installations.execute(connection, installations)
+            self._add_installations.execute(connection, installations)
         if seen:
-            await self._touch(connection, seen, now)
+            self._touch(connection, seen, now)
         return results
 
-    async def _lookup(self, connection: AsyncConnection, keys: list[str]) -> dict[str, _Known]:
-        rows = await self._find.execute(connection, keys)
+    def _lookup(self, connection: Connection, keys: list[str]) -> dict[str, _Known]:
+        rows = self._find.execute(connection, keys)
         return {key: _Known(identity, token, from_sql_time(seen)) for key, identity, token, seen in rows}
 
-    async def _touch(self, connection: AsyncConnection, seen: list[tuple[Registration, int]], now: datetime) -> None:
-        await connection.execute(
-            self._touch_subscribers, {"ids": sorted({identity for _, identity in seen}), "now": now}
-        )
+    def _touch(self, connection: Connection, seen: list[tuple[Registration, int]], now: datetime) -> None:
+        connection.execute(self._touch_subscribers, {"ids": sorted({identity for _, identity in seen}), "now": now})
         refused = {
             (identity, request.version, request.distribution) for request, identity in seen if not request.grant_repeat
         }
         for identity, version, distribution in sorted(refused, key=str):
-            await connection.execute(
+            connection.execute(
                 self._touch_installation,
                 {"subscriber": identity, "sent_version": version, "sent_distribution": distribution, "now": now},
             )

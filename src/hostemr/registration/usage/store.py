@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, case, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, case, select, update
 
 from hostemr.registration.database import Database, upsert
 from hostemr.registration.schema import usage_record, usage_site
@@ -42,16 +41,16 @@ class UsageStore:
         """Keep a report in one transaction; answers how many of its records were over the site's cap."""
         return await self._database.write(lambda connection: self._store(connection, site_id, report))
 
-    async def _store(self, connection: AsyncConnection, site_id: str, report: UsageReport) -> int:
+    def _store(self, connection: Connection, site_id: str, report: UsageReport) -> int:
         now = datetime.now(UTC)
-        await self._see_site(connection, site_id, report, now)
+        self._see_site(connection, site_id, report, now)
         # The row of the site is locked from here on, so its reports come one after the other.
-        kept = await connection.scalar(select(usage_site.c.records).where(usage_site.c.site_id == site_id)) or 0
+        kept = connection.scalar(select(usage_site.c.records).where(usage_site.c.site_id == site_id)) or 0
         dropped = 0
         for start in range(0, len(report.records), GROUP):
             group = report.records[start : start + GROUP]
             keys = {"site": site_id, "keys": [record.key for record in group]}
-            known = set(await connection.scalars(self._find_keys, keys))
+            known = set(connection.scalars(self._find_keys, keys))
             fitting = []
             for record in group:
                 if record.key not in known:
@@ -61,18 +60,18 @@ class UsageStore:
                     kept += 1
                 fitting.append(_row(site_id, record))
             if fitting:
-                await connection.execute(self._add_records, fitting)
-        await connection.execute(update(usage_site).where(usage_site.c.site_id == site_id).values(records=kept))
+                connection.execute(self._add_records, fitting)
+        connection.execute(update(usage_site).where(usage_site.c.site_id == site_id).values(records=kept))
         return dropped
 
-    async def _see_site(self, connection: AsyncConnection, site_id: str, report: UsageReport, now: datetime) -> None:
+    def _see_site(self, connection: Connection, site_id: str, report: UsageReport, now: datetime) -> None:
         row = {**report.site, "site_id": site_id, "reports": 1, "records": 0, "first_seen_at": now, "last_seen_at": now}
 
         def seen(new: Any) -> dict[str, Any]:
             latest = {name: new[name] for name in report.site}
             return {**latest, "reports": usage_site.c.reports + 1, "last_seen_at": new.last_seen_at}
 
-        await connection.execute(upsert(self._database.dialect, usage_site, ("site_id",), seen), [row])
+        connection.execute(upsert(self._database.dialect, usage_site, ("site_id",), seen), [row])
 
 
 def _row(site_id: str, record: UsageRecord) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""Taking over the original service's table `product(uuid, email)`."""

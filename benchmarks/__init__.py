@@ -1,0 +1,1 @@
+"""Benchmarks of hostemr beside the alternatives an operator would otherwise run."""

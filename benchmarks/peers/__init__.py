@@ -1,0 +1,1 @@
+"""The services that hostemr's registration is measured beside."""

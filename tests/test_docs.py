@@ -92,4 +92,5 @@ def test_every_variable_in_the_docs_is_a_setting() -> None:
     reference = (ROOT / "docs/reference/registration-settings.md").read_text()
     for page in PAGES:
         for name in re.findall(r"HOSTEMR_[A-Z_]+[A-Z]", page.read_text()):
-            assert f"`{name.removesuffix('_FILE')}`" in reference, (page.name, name)
+            known = {name, name.removesuffix("_FILE")}
+            assert any(f"`{one}`" in reference for one in known), (page.name, name)

@@ -66,15 +66,17 @@ class Server:
         status: int | str = "no answer"
         while status != 200:
             if self._process.poll() is not None or time.monotonic() > deadline:
-                message = f"The server did not get ready ({path}: {status}).\n{self.log_tail()}"
+                message = f"The server did not get ready ({path}: {status}).\n{self.last_words()}"
                 raise ServerError(message)
             time.sleep(0.05)
             with contextlib.suppress(OSError, http.client.HTTPException):
                 status = self.get(path)[0]
 
-    def log_tail(self) -> str:
-        """The end of what it printed."""
-        return self._log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:]
+    def last_words(self) -> str:
+        """Its exit status, if it has ended, and the end of what it printed."""
+        status = self._process.poll()
+        ended = "" if status is None else f"The server ended with status {status}.\n"
+        return ended + self._log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:]
 
     def processes(self) -> list[int]:
         """The ids of its process and all descendants."""
@@ -125,7 +127,7 @@ def running(implementation: Implementation, url: str, core: int, log: Path) -> I
         server = Server(process, port, core, log)
         server.wait_until_ready(implementation.ready_path)
         if server.get(COUNT_PATH)[0] != 200:
-            message = f"{COUNT_PATH} is not answered with 200.\n{server.log_tail()}"
+            message = f"{COUNT_PATH} is not answered with 200.\n{server.last_words()}"
             raise ServerError(message)
         yield server
     finally:

@@ -103,7 +103,7 @@ def run_session(
                 return measure_all(implementation, database, server, generator, seconds)
             except (WrongAnswersError, OSError) as error:
                 # An OSError is a refused connection or a process that is gone: the server died.
-                message = f"{implementation.name}: {error}\n{server.log_tail()}"
+                message = f"{implementation.name}: {error}\n{server.last_words()}"
                 raise ServerError(message) from error
 
 

@@ -51,7 +51,7 @@ class LoadGenerator:
             self._command(scenario, url, seconds), cwd=SCRIPTS, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            message = f"wrk failed: {done.stderr}{done.stdout}"
+            message = f"wrk ended with status {done.returncode}: {done.stderr}{done.stdout}"
             raise WrongAnswersError(message)
         report = parse(done.stdout)
         wrong = {name: report[name] for name in ("unexpected", "broken", "timeouts") if report[name] != "0"}

@@ -181,6 +181,7 @@ broadcast = Table(
     Column("title", String(255), nullable=False),
     Column("contents", exact_text(), nullable=False),
     Column("content_sha256", exact(64), nullable=False),
+    Column("once_key", exact(64), nullable=False, unique=True, comment="the same for a repetition at the same time"),
     Column("source", exact(16), nullable=False, comment="api"),
     Column("state", exact(16), nullable=False, comment="queued, sending or done"),
     Column("audience", Integer, nullable=False, comment="recipients when it was frozen"),

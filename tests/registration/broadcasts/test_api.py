@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import argon2
 import httpx
 import pytest
 
+from hostemr.registration.broadcasts.store import BroadcastStore
 from tests.registration.conftest import PIN, NewService, Service
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +114,27 @@ async def test_a_message_that_cannot_be_sent_is_400(service: Service, fields: di
 async def test_bodies(service: Service, options: dict[str, Any], status: int, name: str | None) -> None:
     reply = await service.post("/api/registration/broadcast/", **options)
     assert (reply.status_code, reply.json().get("error")) == (status, name)
+
+
+async def test_the_same_message_again_is_not_sent_again(new_service: NewService) -> None:
+    services = [await new_service(), await new_service()]
+    await register_many(services[0], 3)
+    replies = await asyncio.gather(*(broadcast(service) for service in services for _ in range(2)))
+    replies.append(await broadcast(services[0]))
+    assert {reply.status_code for reply in replies} == {200}
+    assert await services[0].rows("SELECT COUNT(*) FROM broadcast") == [(1,)]
+    assert await services[0].rows("SELECT COUNT(*) FROM delivery") == [(3,)]
+    assert (await broadcast(services[0], contents="Other text")).status_code == 200
+    assert await services[0].rows("SELECT COUNT(*) FROM broadcast") == [(2,)]
+
+
+async def test_after_ten_minutes_it_is_a_new_one(service: Service) -> None:
+    now = datetime(2026, 11, 21, 12, 9, 59, tzinfo=UTC)
+    times = iter([now, now + timedelta(seconds=2), now + timedelta(minutes=9), now + timedelta(minutes=11)])
+    store = BroadcastStore(service.database, lambda: next(times))
+    queued = [await store.queue(title="T", contents="C", content_sha256="0" * 64, source="api") for _ in range(4)]
+    assert [one.repeated for one in queued] == [False, True, True, False]
+    assert len({one.uuid for one in queued}) == 2
 
 
 async def test_text_in_every_language_is_kept_to_the_letter(service: Service) -> None:

@@ -46,6 +46,9 @@ class BroadcastService:
         check_contents(contents, self._longest_contents)
         content_hash = hashlib.sha256(f"{title}\n{contents}".encode()).hexdigest()
         queued = await self._store.queue(title=title, contents=contents, content_sha256=content_hash, source="api")
+        if queued.repeated:
+            self._log.info("broadcast repeated, not queued again", broadcast=queued.uuid)
+            return queued
         self._metrics.broadcasts.inc()
         self._log.info("broadcast queued", broadcast=queued.uuid, audience=queued.audience)
         return queued

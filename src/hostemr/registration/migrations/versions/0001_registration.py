@@ -97,6 +97,9 @@ def upgrade() -> None:
         sa.Column("title", sa.String(255), nullable=False),
         sa.Column("contents", exact_text(), nullable=False),
         sa.Column("content_sha256", exact(64), nullable=False),
+        sa.Column(
+            "once_key", exact(64), nullable=False, unique=True, comment="the same for a repetition at the same time"
+        ),
         sa.Column("source", exact(16), nullable=False, comment="api"),
         sa.Column("state", exact(16), nullable=False, comment="queued, sending or done"),
         sa.Column("audience", sa.Integer, nullable=False, comment="recipients when it was frozen"),

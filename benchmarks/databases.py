@@ -98,10 +98,9 @@ class MariaDBSchemas:
     def fresh(self, name: str) -> Iterator[Database]:
         """A new database of the server."""
         self._server.create_database(name)
-        try:
-            yield MariaDBSchema(self._server, name)
-        finally:
-            self._server.execute(f"DROP DATABASE `{name}`")
+        yield MariaDBSchema(self._server, name)
+        # Not after a failure: the whole server goes then, or is what failed.
+        self._server.execute(f"DROP DATABASE `{name}`")
 
 
 @contextlib.contextmanager

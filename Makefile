@@ -45,7 +45,7 @@ constraints: $(VENV)/dev  ## Pin the newest versions that fit pyproject.toml
 	mv constraints.new constraints.txt
 
 system-packages:
-	@tests/install-system-packages mariadb-server-core mariadb-client-core php-cli php-curl curl
+	@tests/install-system-packages mariadb-server-core mariadb-client php-cli php-curl curl
 
 clean:  ## Remove everything that was made, except data/
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info

@@ -118,7 +118,7 @@ async def test_printed_sql_makes_the_same_schema_in_sqlite(tmp_path: object) -> 
 async def test_printed_sql_makes_the_same_schema_in_mariadb(mariadb_server: PrivateMariaDB) -> None:
     client = mariadb.find_program("mariadb")
     if client is None:
-        pytest.skip("needs mariadb-client-core")
+        pytest.skip("needs mariadb-client")
     url = mariadb_server.create_database("by_hand")
     subprocess.run(  # noqa: ASYNC221, nothing else runs meanwhile
         [client, "--no-defaults", f"--socket={mariadb_server.socket}", "--user=root", "by_hand"],

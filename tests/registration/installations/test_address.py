@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,11 +67,9 @@ def test_refused(text: str) -> None:
         parse_address(text)
 
 
-def test_hostile_input_costs_little() -> None:
-    started = time.process_time()
-    with pytest.raises(InvalidEmail):
+def test_hostile_input_is_refused_for_its_length_before_it_is_looked_at() -> None:
+    with pytest.raises(InvalidEmail, match="1000002 characters"):
         parse_address("a@" + "ü." * 500_000)
-    assert time.process_time() - started < 1
 
 
 @given(st.text(max_size=300))

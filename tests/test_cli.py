@@ -11,19 +11,7 @@ import pytest
 
 from hostemr import __version__
 from hostemr.cli import run
-from tests.peers.server import clean_environment
-
-
-def hostemr(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "hostemr", *arguments],
-        cwd=folder,
-        env=clean_environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+from tests.peers.server import clean_environment, hostemr
 
 
 def test_help_imports_no_program() -> None:
@@ -108,16 +96,8 @@ def test_opt_out_by_the_operator(tmp_path: Path) -> None:
 
 
 def test_a_pin_is_hashed_without_being_shown(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "hostemr", "registration", "hash-pin"],
-        input="a pin\na pin\n",
-        cwd=tmp_path,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = hostemr("registration", "hash-pin", folder=tmp_path, given="a pin\na pin\n")
+    assert done.returncode == 0
     assert done.stdout.startswith("$argon2id$")
     assert "a pin" not in done.stdout + done.stderr
 

@@ -26,6 +26,22 @@ def clean_environment(**variables: str) -> dict[str, str]:
     return {**kept, **variables}
 
 
+def hostemr(
+    *arguments: str, folder: Path, given: str | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end in `folder`; `given` is its standard input."""
+    return subprocess.run(
+        [sys.executable, "-m", "hostemr", *arguments],
+        input=given,
+        cwd=folder,
+        env=clean_environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 class ServerProcess:
     """`with ServerProcess(url, folder) as server:`; `server.url` answers. Logs go to `folder/server.log`."""
 

@@ -21,7 +21,7 @@ import pytest
 
 from tests.peers import mariadb
 from tests.peers.mariadb import PrivateMariaDB
-from tests.peers.server import ServerProcess, clean_environment
+from tests.peers.server import ServerProcess, clean_environment, hostemr
 
 pytestmark = pytest.mark.real
 
@@ -192,15 +192,7 @@ def test_a_port_in_use_is_one_line_and_a_hint(tmp_path: Path) -> None:
 
 
 def serve_and_fail(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "hostemr", "serve", *arguments],
-        cwd=folder,
-        env=clean_environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return hostemr("serve", *arguments, folder=folder, **variables)
 
 
 def test_wrong_settings_are_all_told_and_exit_with_2(tmp_path: Path) -> None:

@@ -6,14 +6,17 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hostemr.errors import EXIT_STATUSES
 from hostemr.registration.environment import load_settings
 from hostemr.registration.settings import RegistrationSettings
+
+if TYPE_CHECKING:
+    from hostemr.registration.database import Database
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, errors included.")
 DATABASE_OPTION = click.option(
@@ -28,6 +31,18 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
         # On Windows there is none; asyncio's own loop does the same, slower.
         return asyncio.run(work)
     return uvloop.run(work)
+
+
+def _run_on(database: Database, work: Callable[[Database], Awaitable[Any]]) -> Any:
+    """Run `work` on a database, and close it whatever happens."""
+
+    async def run() -> Any:
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    return _run(run())
 
 
 def _settings(database: str | None, **overrides: Any) -> RegistrationSettings:
@@ -111,14 +126,7 @@ def migrate(database: str | None, *, as_json: bool) -> None:
     settings = _settings(database)
     configure_logs(settings)
 
-    async def work() -> bool:
-        opened = Database(settings)
-        try:
-            return await run_migration(opened)
-        finally:
-            await opened.close()
-
-    migrated = _run(work())
+    migrated = _run_on(Database(settings), run_migration)
     if as_json:
         click.echo(json.dumps({"migrated": migrated}))
     else:
@@ -249,14 +257,7 @@ def opt_out(email: str, database: str | None, *, as_json: bool) -> None:
     address = parse_address(email)
     settings = _settings(database)
 
-    async def work() -> bool:
-        opened = Database(settings)
-        try:
-            return await OptOutStore(opened).opt_out(email_key=address.key)
-        finally:
-            await opened.close()
-
-    changed = _run(work())
+    changed = _run_on(Database(settings), lambda opened: OptOutStore(opened).opt_out(email_key=address.key))
     if as_json:
         click.echo(json.dumps({"opted_out": changed}))
     else:

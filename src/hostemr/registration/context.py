@@ -119,8 +119,3 @@ class RequestContext:
 def client_of(request: Request) -> str:
     """The client's address, as it counts for limits."""
     return str(request.state.client)
-
-
-def request_id_of(request: Request) -> str:
-    """The id that stands in the request's log lines and in its reply."""
-    return str(request.state.request_id)

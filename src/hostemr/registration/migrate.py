@@ -15,7 +15,6 @@ from hostemr.errors import DatabaseUnavailable, RefusedError
 from hostemr.registration.database import Database
 
 LOCK_SECONDS = 60
-SQL_DIALECTS = ("mysql", "sqlite")
 
 
 def _config(output: io.StringIO | None = None) -> Config:

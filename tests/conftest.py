@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.peers import mariadb
 from tests.peers.mariadb import PrivateMariaDB
@@ -58,40 +52,6 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> C
 def database_url(new_database: Callable[[], str]) -> str:
     """The URL of an empty database; each test gets one of each kind."""
     return new_database()
-
-
-@pytest.fixture
-def certificates(tmp_path: Path) -> Callable[[str], dict[str, Path]]:
-    """Makes a self-signed certificate for an IP address, with its key; answers their files."""
-
-    def make(address: str) -> dict[str, Path]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"test {next(_numbers)}")])
-        now = dt.datetime.now(dt.UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        files = {kind: tmp_path / f"{next(_numbers)}.pem" for kind in ("certificate", "key")}
-        files["certificate"].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        files["key"].write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.TraditionalOpenSSL,
-                serialization.NoEncryption(),
-            )
-        )
-        return files
-
-    return make
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,7 +6,6 @@ not fail would prove nothing in the first half.
 
 from __future__ import annotations
 
-import datetime as dt
 import ipaddress
 import json
 import ssl
@@ -23,11 +22,9 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.peers import php_clients
+from tests.peers.certificates import self_signed
 from tests.peers.php_clients import ClientBroken, ClientOutcome, run_client
 
 pytestmark = pytest.mark.skipif(not php_clients.installed(), reason="needs php-cli and php-curl")
@@ -299,31 +296,6 @@ def stub(answer: Answer, certificate: Path | None = None) -> Iterator[StubServer
         finally:
             server.shutdown()
             thread.join()
-
-
-def self_signed(folder: Path, host: x509.GeneralName) -> Path:
-    """A certificate for one host that only itself vouches for, with its key in the same file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stub")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([host]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "stub.pem"
-    file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return file
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -12,14 +13,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
 
 from tests.peers import mariadb
+from tests.peers.certificates import self_signed
 from tests.peers.mariadb import PrivateMariaDB
 from tests.peers.server import ServerProcess, clean_environment, hostemr
 
@@ -343,16 +345,17 @@ def test_ctrl_c_lets_a_request_at_hand_finish(tmp_path: Path) -> None:
         assert server.process.wait(timeout=20) == 0
 
 
-def test_tls_to_the_database_is_verified(tmp_path: Path, certificates: Callable[[str], dict[str, Path]]) -> None:
+def test_tls_to_the_database_is_verified(tmp_path: Path) -> None:
     if not mariadb.installed():
         pytest.skip("needs mariadb-server-core")
-    ours, other = certificates("127.0.0.1"), certificates("127.0.0.1")
-    options = [f"--ssl-cert={ours['certificate']}", f"--ssl-key={ours['key']}", "--require-secure-transport=ON"]
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    ours, other = self_signed(tmp_path, address), self_signed(tmp_path, address)
+    options = [f"--ssl-cert={ours}", f"--ssl-key={ours}", "--require-secure-transport=ON"]
     with PrivateMariaDB(*options) as database:
         database.execute("CREATE DATABASE registration CHARACTER SET utf8mb4")
         url = database.url("registration")
-        with ServerProcess(f"{url}?ssl_ca={ours['certificate']}", tmp_path) as server:
+        with ServerProcess(f"{url}?ssl_ca={ours}", tmp_path) as server:
             assert register(server.url, "admin@clinic.example.org").status_code == 201
-        done = serve_and_fail(tmp_path, "--port", "0", "--database", f"{url}?ssl_ca={other['certificate']}")
+        done = serve_and_fail(tmp_path, "--port", "0", "--database", f"{url}?ssl_ca={other}")
         assert done.returncode == 3
         assert "certificate verify failed" in done.stderr

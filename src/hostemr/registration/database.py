@@ -62,7 +62,10 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection on which each statement stands for itself (and is committed, if it writes)."""
+        """A connection for reading, on which each statement stands for itself.
+
+        What writes uses `write` or `write_each`, which try again where the database broke a deadlock.
+        """
         try:
             async with self._translated(), self._each_statement.connect() as connection:
                 yield connection

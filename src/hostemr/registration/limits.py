@@ -116,9 +116,8 @@ class RateLimiter:
 
     async def purge(self) -> int:
         """Delete counts that no limit can refer to any more; answers how many."""
-        async with self._database.read() as connection:
-            result = await connection.execute(delete(rate_count).where(rate_count.c.expires < int(self._clock())))
-            return result.rowcount
+        old = delete(rate_count).where(rate_count.c.expires < int(self._clock()))
+        return await self._database.write_each(lambda connection: connection.execute(old).rowcount)
 
     async def _add_and_read(self, counter: Counter[_Hit]) -> dict[tuple[str, int], int]:
         """Add the hits; answer every count that these buckets have, by bucket and beginning of its window."""

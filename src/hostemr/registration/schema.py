@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -86,11 +87,14 @@ subscriber = Table(
     Column("token", exact(32), nullable=False, unique=True, comment="random; names the subscriber in links"),
     Column("email", exact(254), nullable=False, comment="as mail is addressed; domain in punycode"),
     Column("email_key", exact(254), nullable=False, unique=True, comment="lower-case; what is compared"),
-    Column("status", exact(16), nullable=False, comment="active or opted_out"),
+    Column("status", exact(16), nullable=False, comment="active, opted_out, bounced, complained or erased"),
     Column("source", exact(16), nullable=False, comment="registration or import"),
     Column("created_at", UTCDateTime, nullable=False),
     Column("last_seen_at", UTCDateTime, nullable=False),
     Column("opted_out_at", UTCDateTime, nullable=True),
+    Column("security_opted_out_at", UTCDateTime, nullable=True),
+    Column("news_opted_out_at", UTCDateTime, nullable=True),
+    Column("soft_bounces", SmallInteger, nullable=False, server_default="0", comment="since the last delivery"),
     **OPTIONS,
 )
 
@@ -173,6 +177,36 @@ usage_record = Table(
     **OPTIONS,
 )
 
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("address_hash", exact(64), primary_key=True, comment="keyed hash of an address that was erased"),
+    Column("status", exact(16), nullable=False, comment="what the subscriber's was"),
+    Column("security_opted_out_at", UTCDateTime, nullable=True),
+    Column("news_opted_out_at", UTCDateTime, nullable=True),
+    Column("created_at", UTCDateTime, nullable=False),
+    **OPTIONS,
+)
+
+confirmation = Table(
+    "confirmation",
+    metadata,
+    Column("subscriber_id", BigInteger, ForeignKey("subscriber.id"), primary_key=True, autoincrement=False),
+    Column("requested_at", UTCDateTime, nullable=False, comment="when the suppressed address registered again"),
+    Column("lease_until", UTCDateTime, nullable=True, comment="a worker is sending the request until then"),
+    Column("sent_at", UTCDateTime, nullable=True),
+    Index(None, "sent_at"),
+    **OPTIONS,
+)
+
+key_check = Table(
+    "key_check",
+    metadata,
+    Column("name", exact(32), primary_key=True),
+    Column("fingerprint", exact(64), nullable=False, comment="tells whether the key is still the same one"),
+    **OPTIONS,
+)
+
 broadcast = Table(
     "broadcast",
     metadata,
@@ -182,12 +216,41 @@ broadcast = Table(
     Column("contents", exact_text(), nullable=False),
     Column("content_sha256", exact(64), nullable=False),
     Column("once_key", exact(64), nullable=False, unique=True, comment="the same for a repetition at the same time"),
-    Column("source", exact(16), nullable=False, comment="api"),
-    Column("state", exact(16), nullable=False, comment="queued, sending or done"),
+    Column("source", exact(16), nullable=False, comment="api or board"),
+    Column("state", exact(16), nullable=False, comment="draft to done: hostemr.registration.lifecycle"),
     Column("audience", Integer, nullable=False, comment="recipients when it was frozen"),
     Column("created_at", UTCDateTime, nullable=False),
     Column("finished_at", UTCDateTime, nullable=True),
+    Column("author", String(254), nullable=True, comment="the member of the board who wrote it"),
+    Column("format", exact(16), nullable=False, server_default="text", comment="text, markdown or html"),
+    Column("text_part", exact_text(), nullable=True, comment="rendered; NULL until 0002 is contents"),
+    Column("html_part", exact_text(), nullable=True, comment="rendered"),
+    Column("category", exact(16), nullable=False, server_default="security", comment="security or news"),
+    Column("severity", exact(16), nullable=True, comment="critical, high, medium or low"),
+    Column("fixed_version", String(64), nullable=True, comment="recorded at this or later: not concerned"),
+    Column("fixed_version_order", BigInteger, nullable=True),
+    Column("queued_at", UTCDateTime, nullable=True),
+    Column("wave", SmallInteger, nullable=False, server_default="1", comment="0: the canary; 1: everyone"),
+    Column("canary_until", UTCDateTime, nullable=True, comment="when the canary was sent and is judged"),
+    Column("paused_by", exact(16), nullable=True, comment="member, canary, quota or account"),
+    Column("pause_reason", String(500), nullable=True),
+    Column("resume_at", UTCDateTime, nullable=True, comment="a pause that ends by itself"),
+    Column("forgiven_delivered", Integer, nullable=False, server_default="0", comment="feedback before a resumption"),
+    Column("forgiven_bounced", Integer, nullable=False, server_default="0"),
+    Column("forgiven_complained", Integer, nullable=False, server_default="0"),
     Index(None, "state"),
+    **OPTIONS,
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("id", Identity, primary_key=True, autoincrement=True),
+    Column("broadcast_id", BigInteger, ForeignKey("broadcast.id"), nullable=False),
+    Column("content_sha256", exact(64), nullable=False, comment="what was approved; an edit makes another"),
+    Column("member", String(254), nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    UniqueConstraint("broadcast_id", "content_sha256", "member"),
     **OPTIONS,
 )
 
@@ -196,10 +259,18 @@ chunk = Table(
     metadata,
     Column("broadcast_id", BigInteger, ForeignKey("broadcast.id"), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("state", exact(16), nullable=False, comment="pending, sending or done"),
+    Column("state", exact(16), nullable=False, comment="pending, sending, ambiguous or done"),
     Column("attempts", SmallInteger, nullable=False),
     Column("lease_owner", exact(64), nullable=True),
     Column("lease_until", UTCDateTime, nullable=True),
+    Column("wave", SmallInteger, nullable=False, server_default="1", comment="0 is sent first: the canary"),
+    Column("due_at", UTCDateTime, nullable=True, comment="not claimed before; NULL is at once"),
+    Column("sent", Integer, nullable=False, server_default="0", comment="recipients, as the next ones"),
+    Column("failed", Integer, nullable=False, server_default="0"),
+    Column("suppressed", Integer, nullable=False, server_default="0"),
+    Column("delivered", Integer, nullable=False, server_default="0", comment="of those sent, as reported"),
+    Column("bounced", Integer, nullable=False, server_default="0"),
+    Column("complained", Integer, nullable=False, server_default="0"),
     Index(None, "state", "lease_until"),
     **OPTIONS,
 )
@@ -214,6 +285,29 @@ delivery = Table(
     Column("provider_id", exact(128), nullable=True, comment="the sender's name for the message"),
     Column("error", String(255), nullable=True),
     Column("updated_at", UTCDateTime, nullable=False),
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("feedback", exact(16), nullable=True, comment="delivered, soft_bounce, bounced or complained"),
     Index(None, "broadcast_id", "chunk_number"),
+    **OPTIONS,
+)
+
+feedback_event = Table(
+    "feedback_event",
+    metadata,
+    Column("message_id", exact(64), primary_key=True, comment="of Amazon SNS; delivered more than once at times"),
+    Column("received_at", UTCDateTime, nullable=False),
+    Index(None, "received_at"),
+    **OPTIONS,
+)
+
+send_rate = Table(
+    "send_rate",
+    metadata,
+    Column("name", exact(16), primary_key=True),
+    Column("ceiling", Double, nullable=False, comment="recipients a second that the account allows"),
+    Column("rate", Double, nullable=False, comment="recipients a second at the moment; less after throttling"),
+    Column("free_at", Double, nullable=False, comment="seconds since 1970 from when tokens are not taken"),
+    Column("changed_at", Double, nullable=False, comment="when the rate was last lowered or raised"),
+    Column("checked_at", Double, nullable=False, comment="when the account was last asked"),
     **OPTIONS,
 )

@@ -8,6 +8,7 @@ by `HOSTEMR_<NAME>_FILE`, as container platforms hand secrets over.
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +29,7 @@ from sqlalchemy.exc import ArgumentError
 from hostemr.registration.installations.address import InvalidEmail, parse_address
 from hostemr.registration.rates import Rate
 
+TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z]{2}(?:-[a-z]+)+-\d:\d{12}:[A-Za-z0-9_.-]{1,256}")
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "mysql": "mysql+asyncmy", "mariadb": "mariadb+asyncmy"}
 
 
@@ -78,6 +80,17 @@ def _argon2_hash(value: SecretStr) -> SecretStr:
     except argon2.exceptions.InvalidHashError:
         message = "expected an Argon2 hash ($argon2id$…), as `hostemr registration hash-pin` prints it"
         raise ValueError(message) from None
+    return value
+
+
+def _words(value: Any) -> Any:
+    return tuple(word for word in value.replace(",", " ").split() if word) if isinstance(value, str) else value
+
+
+def _topic_arn(value: str) -> str:
+    if not TOPIC_ARN.fullmatch(value):
+        message = f"expected arn:PARTITION:sns:REGION:ACCOUNT:NAME, got {value!r}"
+        raise ValueError(message)
     return value
 
 
@@ -155,8 +168,10 @@ class RegistrationSettings(BaseModel):
     client_address_days: int = Field(
         30, ge=1, le=365, description="After how many days the hash of a registering address is deleted."
     )
-    sender: Literal["development"] = Field(
-        "development", description="How mail leaves: development writes .eml files into the outbox."
+    sender: Literal["development", "ses", "smtp"] = Field(
+        "development",
+        description="How mail leaves: ses is Amazon SES (API v2), smtp any mail server; development writes "
+        ".eml files into the outbox.",
     )
     outbox: Path | None = Field(None, description="Folder of the development sender. Default: `outbox` in data_folder.")
     mail_from: Annotated[str, AfterValidator(_sender_address)] = Field(
@@ -167,7 +182,7 @@ class RegistrationSettings(BaseModel):
     ses_region: str = Field(
         "us-east-1",
         pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
-        description="AWS region of Amazon SES. Kept for the SES sender, which is not part of this version.",
+        description="AWS region of Amazon SES.",
         json_schema_extra={"seed": "SES_REGION"},
     )
     aws_access_key_id: SecretStr | None = Field(
@@ -180,8 +195,76 @@ class RegistrationSettings(BaseModel):
         description="Secret of that access key.",
         json_schema_extra={"seed": "AWS_SECRET_KEY"},
     )
+    ses_configuration_set: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="SES configuration set, whose event destination is the SNS topic of sns_topic_arns.",
+    )
+    ses_endpoint_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
+        None, description="Another address of the SES API: a VPC endpoint, or an emulator."
+    )
+    sns_topic_arns: Annotated[tuple[Annotated[str, AfterValidator(_topic_arn)], ...], BeforeValidator(_words)] = Field(
+        (),
+        description="ARNs of the SNS topics whose messages about bounces, complaints and deliveries are believed, "
+        "separated by commas. Without any, every message is refused.",
+    )
+    smtp_host: str | None = Field(None, min_length=1, max_length=253, description="Mail server of the SMTP sender.")
+    smtp_port: Port = Field(587, description="Its port: 587 for STARTTLS, 465 for TLS.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls",
+        description="Encryption towards the mail server; its certificate is always verified. "
+        "`none` is for a server on the same machine.",
+    )
+    smtp_ca_file: Path | None = Field(
+        None,
+        description="CA certificates (PEM) that the mail server's certificate is verified against. "
+        "Default: the system's.",
+    )
+    smtp_username: str | None = Field(None, min_length=1, description="User name at the mail server.")
+    smtp_password: SecretStr | None = Field(None, min_length=1, description="Password at the mail server.")
+    smtp_connections: int = Field(4, ge=1, le=100, description="Connections of one worker to the mail server.")
+    send_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1_000_000,
+        description="Most recipients a second, of all workers together. Default: what the SES account allows "
+        "(GetAccount), and no limit with other senders.",
+    )
+    send_attempts: int = Field(
+        5, ge=1, le=100, description="How often one recipient is tried before the delivery counts as failed."
+    )
+    send_concurrency: int = Field(4, ge=1, le=64, description="Chunks that one worker sends at the same time.")
     worker_lease_seconds: int = Field(
-        60, ge=5, le=3600, description="After how long the chunk of a worker that died is given to another."
+        60, ge=5, le=3600, description="After how long the chunk of a worker that died or hangs is taken from it."
+    )
+    reconcile_seconds: int = Field(
+        900,
+        ge=0,
+        le=86_400,
+        description="How long SES's reports are waited for when it is not known whether a chunk was sent, before "
+        "it is sent again. Senders that report nothing do not wait.",
+    )
+    canary_percent: float = Field(
+        1.0, ge=0, le=100, description="Share of a broadcast's audience that gets it first; 0 sends to all at once."
+    )
+    canary_recipients: int = Field(50, ge=1, le=1_000_000, description="Least number of recipients who get it first.")
+    canary_wait_seconds: int = Field(
+        900, ge=0, le=86_400, description="How long feedback on them is waited for; only with SES, which reports it."
+    )
+    stop_at_bounce_percent: float = Field(
+        5.0, gt=0, le=100, description="A broadcast pauses itself when more of the delivered than this bounce."
+    )
+    stop_at_complaint_percent: float = Field(
+        0.1,
+        gt=0,
+        le=100,
+        description="A broadcast pauses itself when more of the delivered than this are complained of.",
+    )
+    soft_bounce_limit: int = Field(
+        5, ge=1, le=1000, description="After how many soft bounces without a delivery an address counts as bounced."
+    )
+    approvals: int = Field(
+        1, ge=0, le=10, description="Members besides the author who must approve a broadcast of the board's."
     )
     log_format: Literal["json", "readable"] | None = Field(
         None, description="Default: readable in development, json otherwise."
@@ -199,6 +282,16 @@ class RegistrationSettings(BaseModel):
     def _one_pin(self) -> RegistrationSettings:
         if self.secret_pin is not None and self.secret_pin_hash is not None:
             message = "secret_pin and secret_pin_hash are both set; expected one of them"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _complete_sender(self) -> RegistrationSettings:
+        if self.sender == "smtp" and self.smtp_host is None:
+            message = "sender is smtp, but smtp_host is not set; expected the name of the mail server"
+            raise ValueError(message)
+        if (self.smtp_username is None) != (self.smtp_password is None):
+            message = "smtp_username and smtp_password belong together; expected both or neither"
             raise ValueError(message)
         return self
 

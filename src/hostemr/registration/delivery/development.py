@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hostemr.errors import OutsideWorldError
 from hostemr.registration.delivery.message import compose
-from hostemr.registration.delivery.sender import Letter, Outcome, Recipient
+from hostemr.registration.delivery.sender import Letter, Outcome, Quota, Recipient
 
 
 class DevelopmentSender:
@@ -28,6 +28,18 @@ class DevelopmentSender:
         self._sender = sender
         self._base_url = base_url
         self._clock = clock
+
+    @property
+    def reports_feedback(self) -> bool:
+        """Nothing comes back from a folder."""
+        return False
+
+    async def quota(self) -> Quota:
+        """No limit."""
+        return Quota()
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
 
     async def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Outcome]:
         """Write the files; a full disk or a folder that is not writable is an OutsideWorldError."""

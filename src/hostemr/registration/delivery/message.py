@@ -9,22 +9,18 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from hostemr.registration.delivery.sender import Letter, Recipient
+from hostemr.registration.links import UNSUBSCRIBE_PLACEHOLDER, unsubscribe_url
 
 DISPLAY_NAME = "OEMR"
 
 
-def unsubscribe_url(base_url: str, token: str) -> str:
-    """The address at which this subscriber, and nobody else, opts out."""
-    return f"{base_url}/unsubscribe/{token}"
-
-
 def compose(letter: Letter, recipient: Recipient, *, sender: str, base_url: str, now: datetime) -> EmailMessage:
-    """The message, with a way out of the list in its headers (RFC 2369, RFC 8058) and at its end.
+    """The message, with a way out of the list in its headers (RFC 2369, RFC 8058).
 
     The Message-ID is the same each time that this broadcast is composed for this recipient, so
     that a mail system which got it twice can tell.
     """
-    url = unsubscribe_url(base_url, recipient.token)
+    url = unsubscribe_url(base_url, recipient.token, letter.category)
     message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
     message["From"] = Address(DISPLAY_NAME, addr_spec=sender)
     message["To"] = Address(addr_spec=recipient.email)
@@ -34,7 +30,7 @@ def compose(letter: Letter, recipient: Recipient, *, sender: str, base_url: str,
     message["List-Unsubscribe"] = f"<{url}>"
     message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message["Auto-Submitted"] = "auto-generated"
-    footer = f"-- \nYou get this because this address was registered in an OpenEMR installation.\nTo stop it: {url}\n"
-    contents = letter.contents.replace("\r\n", "\n").replace("\r", "\n")
-    message.set_content(f"{contents}\n\n{footer}")
+    message.set_content(letter.text.replace(UNSUBSCRIBE_PLACEHOLDER, url))
+    if letter.html is not None:
+        message.add_alternative(letter.html.replace(UNSUBSCRIBE_PLACEHOLDER, url), subtype="html")
     return message

@@ -27,10 +27,9 @@ class OptOutStore:
         who: ColumnElement[Any] = (
             subscriber.c.token == token if token is not None else subscriber.c.email_key == email_key
         )
-        async with self._database.read() as connection:
-            result = await connection.execute(
-                update(subscriber)
-                .where(who, subscriber.c.status == "active")
-                .values(status="opted_out", opted_out_at=datetime.now(UTC))
-            )
-            return result.rowcount == 1
+        opt_out = (
+            update(subscriber)
+            .where(who, subscriber.c.status == "active")
+            .values(status="opted_out", opted_out_at=datetime.now(UTC))
+        )
+        return await self._database.write_each(lambda connection: connection.execute(opt_out).rowcount) == 1

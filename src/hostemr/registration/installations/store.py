@@ -171,11 +171,8 @@ class InstallationStore:
     async def forget_client_addresses(self) -> int:
         """Delete the hashes of registering addresses whose time is over; answers how many."""
         expired = installation.c.client_hash_expires_at < datetime.now(UTC)
-        async with self._database.read() as connection:
-            result = await connection.execute(
-                update(installation).where(expired).values(client_hash=None, client_hash_expires_at=None)
-            )
-            return result.rowcount
+        forget = update(installation).where(expired).values(client_hash=None, client_hash_expires_at=None)
+        return await self._database.write_each(lambda connection: connection.execute(forget).rowcount)
 
 
 @dataclass(frozen=True, slots=True)

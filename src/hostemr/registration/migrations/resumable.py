@@ -23,3 +23,13 @@ def create_index(table: str, *columns: str) -> None:
         if name in present:
             return
     op.create_index(name, table, list(columns))
+
+
+def add_columns(table: str, *columns: sa.Column[Any]) -> None:
+    """Add those columns that the table has not got yet. Each can be NULL or has a server default."""
+    present: set[str] = set()
+    if not context.is_offline_mode():
+        present = {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
+    for column in columns:
+        if column.name not in present:
+            op.add_column(table, column)

@@ -20,7 +20,7 @@ def upgrade() -> None:
         sa.Column("token", exact(32), nullable=False, unique=True, comment="random; names the subscriber in links"),
         sa.Column("email", exact(254), nullable=False, comment="as mail is addressed; domain in punycode"),
         sa.Column("email_key", exact(254), nullable=False, unique=True, comment="lower-case; what is compared"),
-        sa.Column("status", exact(16), nullable=False, comment="active or opted_out"),
+        sa.Column("status", exact(16), nullable=False, comment="active, opted_out, bounced, complained or erased"),
         sa.Column("source", exact(16), nullable=False, comment="registration or import"),
         sa.Column("created_at", UTCDateTime, nullable=False),
         sa.Column("last_seen_at", UTCDateTime, nullable=False),
@@ -100,8 +100,8 @@ def upgrade() -> None:
         sa.Column(
             "once_key", exact(64), nullable=False, unique=True, comment="the same for a repetition at the same time"
         ),
-        sa.Column("source", exact(16), nullable=False, comment="api"),
-        sa.Column("state", exact(16), nullable=False, comment="queued, sending or done"),
+        sa.Column("source", exact(16), nullable=False, comment="api or board"),
+        sa.Column("state", exact(16), nullable=False, comment="draft to done: hostemr.registration.lifecycle"),
         sa.Column("audience", sa.Integer, nullable=False, comment="recipients when it was frozen"),
         sa.Column("created_at", UTCDateTime, nullable=False),
         sa.Column("finished_at", UTCDateTime, nullable=True),
@@ -111,7 +111,7 @@ def upgrade() -> None:
         "chunk",
         sa.Column("broadcast_id", sa.BigInteger, sa.ForeignKey("broadcast.id"), primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("state", exact(16), nullable=False, comment="pending, sending or done"),
+        sa.Column("state", exact(16), nullable=False, comment="pending, sending, ambiguous or done"),
         sa.Column("attempts", sa.SmallInteger, nullable=False),
         sa.Column("lease_owner", exact(64), nullable=True),
         sa.Column("lease_until", UTCDateTime, nullable=True),

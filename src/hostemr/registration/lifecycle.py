@@ -1,0 +1,48 @@
+"""The life of a broadcast: its states, and what leads from one to the next.
+
+    draft -> review -> approved -> queued -> sending <-> paused -> done or cancelled
+
+A broadcast of the API begins as queued. From `approved` on its content never changes; rejecting
+and editing lead back to draft, where every approval is void since it is bound to the content's hash.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hostemr.errors import RefusedError
+
+State = Literal["draft", "review", "approved", "queued", "sending", "paused", "done", "cancelled"]
+Action = Literal["edit", "submit", "reject", "approve", "queue", "start", "pause", "resume", "cancel", "finish"]
+
+TRANSITIONS: dict[Action, tuple[frozenset[State], State]] = {
+    "edit": (frozenset({"draft", "review"}), "draft"),
+    "submit": (frozenset({"draft"}), "review"),
+    "reject": (frozenset({"review", "approved"}), "draft"),
+    "approve": (frozenset({"review"}), "approved"),
+    "queue": (frozenset({"approved"}), "queued"),
+    "start": (frozenset({"queued"}), "sending"),
+    "pause": (frozenset({"queued", "sending"}), "paused"),
+    "resume": (frozenset({"paused"}), "queued"),
+    "cancel": (frozenset({"draft", "review", "approved", "queued", "sending", "paused"}), "cancelled"),
+    "finish": (frozenset({"queued", "sending"}), "done"),
+}
+SENDABLE: frozenset[State] = TRANSITIONS["finish"][0]
+ENDED: frozenset[State] = frozenset({"done", "cancelled"})
+
+
+class WrongState(RefusedError):
+    """The broadcast is in a state in which this cannot be done to it."""
+
+    http_status = 409
+    wire_name = "WrongStateException"
+
+
+def after(action: Action, state: State) -> State:
+    """The state to which `action` leads from `state`. Raises WrongState."""
+    sources, target = TRANSITIONS[action]
+    if state not in sources:
+        possible = [name for name, (states, _) in TRANSITIONS.items() if state in states]
+        message = f"A broadcast that is {state} cannot be changed by «{action}»."
+        raise WrongState(message, hint=f"possible now: {', '.join(possible) or 'nothing, it has ended'}")
+    return target

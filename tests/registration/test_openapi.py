@@ -77,10 +77,10 @@ def test_every_example_fits_its_schema() -> None:
 @pytest.mark.anyio
 async def test_every_route_is_described_and_every_description_is_routed(service: Service) -> None:
     for path, methods in load_document()["paths"].items():
-        real = path.replace("{token}", "0" * 32)
+        real = path.replace("{token}", "0" * 32).replace("{category}", "news")
         replies = {"get": await service.get(real), "post": await service.post(real)}
         for method, reply in replies.items():
-            missing = reply.status_code == 405 or (reply.status_code == 404 and "unsubscribe" not in path)
+            missing = reply.status_code == 405 or (reply.status_code == 404 and "{token}" not in path)
             assert missing != (method in methods), (method, path, reply.status_code)
 
 
@@ -103,7 +103,7 @@ async def test_documented_examples_do_what_they_say(service: Service) -> None:
     for path, methods in load_document()["paths"].items():
         operation = methods.get("post", {})
         form = operation.get("requestBody", {}).get("content", {}).get("application/x-www-form-urlencoded")
-        if form is None:
+        if form is None or "{token}" in path:
             continue
         data = {name: value["example"] for name, value in form["schema"]["properties"].items()}
         if "secretPin" in data:

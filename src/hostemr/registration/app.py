@@ -5,30 +5,44 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from importlib import resources
+from typing import Any
 
 from starlette.routing import Mount, Router
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from hostemr.registration.broadcasts.api import broadcast_routes
+from hostemr.registration.broadcasts.audience import CanarySize
 from hostemr.registration.broadcasts.pin import PinGuard, pin_checker
 from hostemr.registration.broadcasts.service import BroadcastService
 from hostemr.registration.broadcasts.store import BroadcastStore
 from hostemr.registration.context import RequestContext
 from hostemr.registration.database import Database
+from hostemr.registration.delivery.canary import Limits
 from hostemr.registration.delivery.development import DevelopmentSender
-from hostemr.registration.delivery.store import DeliveryStore
-from hostemr.registration.delivery.worker import Worker, worker_name
+from hostemr.registration.delivery.queue import DeliveryQueue
+from hostemr.registration.delivery.rate import SendRate
+from hostemr.registration.delivery.sender import Sender
+from hostemr.registration.delivery.ses import SESSender
+from hostemr.registration.delivery.smtp import SMTPSender, SMTPServer
+from hostemr.registration.delivery.supervision import CanaryRules, Supervision
+from hostemr.registration.delivery.worker import Pace, Worker, worker_name
 from hostemr.registration.feedback.api import opt_out_routes
+from hostemr.registration.feedback.certificates import FetchedCertificates
+from hostemr.registration.feedback.confirmation import ConfirmationStore
+from hostemr.registration.feedback.reports import FeedbackReports
+from hostemr.registration.feedback.sns import MessageVerifier
 from hostemr.registration.feedback.store import OptOutStore
+from hostemr.registration.feedback.webhook import SNSSubscriptionConfirmer, sns_routes
 from hostemr.registration.health import health_routes
 from hostemr.registration.installations.api import installation_routes
 from hostemr.registration.installations.service import InstallationService
 from hostemr.registration.installations.store import InstallationStore
 from hostemr.registration.keys import resolve_keys, resolve_pin
 from hostemr.registration.limits import RateLimiter
-from hostemr.registration.maintenance import purge_regularly
+from hostemr.registration.maintenance import Maintenance
 from hostemr.registration.metrics import Metrics
 from hostemr.registration.openapi import documentation_routes
 from hostemr.registration.pages import Pages
@@ -38,13 +52,78 @@ from hostemr.registration.usage.service import UsageService
 from hostemr.registration.usage.store import UsageStore
 
 
-def create_worker(settings: RegistrationSettings, database: Database, metrics: Metrics) -> Worker:
-    """A delivery worker for these settings."""
-    store = DeliveryStore(database, owner=worker_name(), lease_seconds=settings.worker_lease_seconds)
-    sender = DevelopmentSender(
-        settings.effective_outbox, sender=settings.mail_from, base_url=settings.effective_base_url
+def create_sender(settings: RegistrationSettings) -> Sender:
+    """What mail leaves by, as the settings have it."""
+    common: dict[str, Any] = {"mail_from": settings.mail_from, "base_url": settings.effective_base_url}
+    if settings.sender == "ses":
+        return SESSender(
+            **common,
+            region=settings.ses_region,
+            configuration_set=settings.ses_configuration_set,
+            endpoint_url=settings.ses_endpoint_url,
+            access_key=settings.access_key,
+            connections=settings.send_concurrency,
+        )
+    if settings.sender == "smtp":
+        return SMTPSender(
+            smtp_server(settings),
+            **common,
+            connections=settings.smtp_connections,
+            timeout_seconds=settings.worker_lease_seconds / 4,
+        )
+    return DevelopmentSender(settings.effective_outbox, **common)
+
+
+def smtp_server(settings: RegistrationSettings) -> SMTPServer:
+    """The mail server, as the settings have it, which have checked that it is complete."""
+    password = settings.smtp_password
+    return SMTPServer(
+        settings.smtp_host or "",
+        settings.smtp_port,
+        settings.smtp_security,
+        settings.smtp_ca_file,
+        settings.smtp_username,
+        password.get_secret_value() if password else None,
     )
-    return Worker(store, sender, metrics)
+
+
+def create_worker(
+    settings: RegistrationSettings, database: Database, metrics: Metrics, sender: Sender | None = None
+) -> Worker:
+    """A delivery worker for these settings."""
+    sender = sender or create_sender(settings)
+    feedback = sender.reports_feedback
+    return Worker(
+        queue=DeliveryQueue(
+            database,
+            worker=worker_name(),
+            lease_seconds=settings.worker_lease_seconds,
+            reconcile_seconds=settings.reconcile_seconds if feedback else 0,
+            most_attempts=settings.send_attempts,
+        ),
+        supervision=Supervision(
+            database,
+            CanaryRules(
+                wait_seconds=settings.canary_wait_seconds if feedback else 0,
+                limits=Limits(
+                    bounce_percent=settings.stop_at_bounce_percent,
+                    complaint_percent=settings.stop_at_complaint_percent,
+                    least=settings.canary_recipients,
+                ),
+            ),
+        ),
+        rate=SendRate(database, settings.send_rate),
+        sender=sender,
+        metrics=metrics,
+        pace=Pace(lanes=settings.send_concurrency, most_wait_seconds=settings.worker_lease_seconds / 2),
+        questions=ConfirmationStore(database, lambda: datetime.now(UTC), settings.worker_lease_seconds),
+    )
+
+
+def create_broadcast_store(settings: RegistrationSettings, database: Database) -> BroadcastStore:
+    """Broadcasts under these settings."""
+    canary = CanarySize(settings.canary_percent, settings.canary_recipients)
+    return BroadcastStore(database, canary=canary, approvals=settings.approvals)
 
 
 def create_app(
@@ -57,7 +136,7 @@ def create_app(
     keys = resolve_keys(settings)
     pages = Pages()
     limiter = RateLimiter(database, keys.passing)
-    store = InstallationStore(database, settings.client_address_days)
+    store = InstallationStore(database, settings.client_address_days, keys.suppression)
     installations = InstallationService(
         store=store,
         limiter=limiter,
@@ -78,15 +157,17 @@ def create_app(
         records_per_report=settings.usage_records_per_report,
     )
     broadcasts = BroadcastService(
-        store=BroadcastStore(database),
+        store=create_broadcast_store(settings, database),
         guard=PinGuard(database, keys.passing, pin_checker(*resolve_pin(settings))),
         metrics=metrics,
         longest_contents=settings.broadcast_contents_characters,
     )
 
+    reports = FeedbackReports(database, soft_bounce_limit=settings.soft_bounce_limit)
+
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        background = [asyncio.create_task(purge_regularly(store, limiter))]
+        background = [asyncio.create_task(Maintenance(database, store, limiter, reports).regularly())]
         worker = create_worker(settings, database, metrics) if settings.development else None
         working = asyncio.create_task(worker.run()) if worker else None
         yield
@@ -108,6 +189,11 @@ def create_app(
             *broadcast_routes(broadcasts, settings.broadcast_body_bytes),
             *usage_routes(usage, settings.usage_body_bytes),
             *opt_out_routes(OptOutStore(database), limiter, settings.rate_limit_unsubscribe, metrics, pages),
+            *sns_routes(
+                MessageVerifier(settings.sns_topic_arns, FetchedCertificates()),
+                SNSSubscriptionConfirmer(*(settings.access_key or (None, None))),
+                reports,
+            ),
             *health_routes(database, metrics),
             *documentation_routes(pages, settings.effective_base_url),
             Mount("/static", StaticFiles(directory=str(resources.files("hostemr.registration") / "static"))),

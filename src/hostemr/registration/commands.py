@@ -2,51 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from hostemr.errors import EXIT_STATUSES
-from hostemr.registration.environment import load_settings
-from hostemr.registration.settings import RegistrationSettings
-
-if TYPE_CHECKING:
-    from hostemr.registration.database import Database
-
-JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, errors included.")
-DATABASE_OPTION = click.option(
-    "--database", metavar="URL", help="SQLite file, MySQL or MariaDB. Default: HOSTEMR_DATABASE_URL, or data/."
-)
-
-
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    try:
-        import uvloop
-    except ModuleNotFoundError:
-        # On Windows there is none; asyncio's own loop does the same, slower.
-        return asyncio.run(work)
-    return uvloop.run(work)
-
-
-def _run_on(database: Database, work: Callable[[Database], Awaitable[Any]]) -> Any:
-    """Run `work` on a database, and close it whatever happens."""
-
-    async def run() -> Any:
-        try:
-            return await work(database)
-        finally:
-            await database.close()
-
-    return _run(run())
-
-
-def _settings(database: str | None, **overrides: Any) -> RegistrationSettings:
-    return load_settings(os.environ, {"database_url": database, **overrides})
+from hostemr.registration import broadcast_commands, subscriber_commands
+from hostemr.registration.command_line import DATABASE_OPTION, JSON_OPTION, run, run_on, settings_of
 
 
 @click.command(epilog=EXIT_STATUSES)
@@ -70,7 +33,7 @@ def serve(database: str | None, host: str | None, port: str | None, *, dev: bool
     from hostemr.registration.server import Listening
     from hostemr.registration.server import serve as run_server
 
-    settings = _settings(database, host=host, port=port, development=True if dev else None)
+    settings = settings_of(database, host=host, port=port, development=True if dev else None)
 
     def started(listening: Listening) -> None:
         urls = {
@@ -93,7 +56,7 @@ def serve(database: str | None, host: str | None, port: str | None, *, dev: bool
             click.echo("Press Ctrl-C to stop.")
         sys.stdout.flush()
 
-    _run(run_server(settings, started))
+    run(run_server(settings, started))
 
 
 @click.command(epilog=EXIT_STATUSES)
@@ -101,12 +64,12 @@ def serve(database: str | None, host: str | None, port: str | None, *, dev: bool
 def worker(database: str | None) -> None:
     """Send broadcasts until Ctrl-C, then finish the chunk at hand.
 
-    Any number of workers, on any number of machines, share the queue in the database. This
-    version sends with the development sender: .eml files in the outbox.
+    Any number of workers, on any number of machines, share the queue in the database, and one
+    sending rate. HOSTEMR_SENDER chooses how mail leaves: ses, smtp, or development (.eml files).
     """
     from hostemr.registration.server import work
 
-    _run(work(_settings(database)))
+    run(work(settings_of(database)))
 
 
 @click.group(epilog=EXIT_STATUSES)
@@ -123,10 +86,10 @@ def migrate(database: str | None, *, as_json: bool) -> None:
     from hostemr.registration.logs import configure_logs
     from hostemr.registration.migrate import migrate as run_migration
 
-    settings = _settings(database)
+    settings = settings_of(database)
     configure_logs(settings)
 
-    migrated = _run_on(Database(settings), run_migration)
+    migrated = run_on(Database(settings), run_migration)
     if as_json:
         click.echo(json.dumps({"migrated": migrated}))
     else:
@@ -200,6 +163,7 @@ def import_legacy(source: str, database: str | None, report_file: str | None, *,
 
     from hostemr.errors import FindingsError
     from hostemr.registration.database import Database
+    from hostemr.registration.keys import resolve_keys
     from hostemr.registration.legacy.report import Report
     from hostemr.registration.legacy.service import ImportService, Summary
     from hostemr.registration.legacy.source import open_source
@@ -207,7 +171,7 @@ def import_legacy(source: str, database: str | None, report_file: str | None, *,
     from hostemr.registration.logs import configure_logs
     from hostemr.registration.migrate import migrate as run_migration
 
-    settings = _settings(database)
+    settings = settings_of(database)
     configure_logs(settings)
 
     async def work() -> tuple[Summary, Report]:
@@ -222,7 +186,7 @@ def import_legacy(source: str, database: str | None, report_file: str | None, *,
                     ) as bar,
                 ):
                     service = ImportService(
-                        store=LegacyStore(target),
+                        store=LegacyStore(target, resolve_keys(settings).suppression),
                         report=report,
                         progress=lambda position: bar.update(position - bar.pos),
                     )
@@ -230,7 +194,7 @@ def import_legacy(source: str, database: str | None, report_file: str | None, *,
             finally:
                 await target.close()
 
-    summary, report = _run(work())
+    summary, report = run(work())
     counts = asdict(summary)
     if as_json:
         click.echo(json.dumps(counts))
@@ -244,21 +208,7 @@ def import_legacy(source: str, database: str | None, report_file: str | None, *,
         click.echo(f"changed rows: {report.rows}; {report.path} lists them", err=True)
 
 
-@registration.command("opt-out", epilog=EXIT_STATUSES)
-@click.argument("email")
-@DATABASE_OPTION
-@JSON_OPTION
-def opt_out(email: str, database: str | None, *, as_json: bool) -> None:
-    """Send nothing more to EMAIL, as its owner asked for."""
-    from hostemr.registration.database import Database
-    from hostemr.registration.feedback.store import OptOutStore
-    from hostemr.registration.installations.address import parse_address
-
-    address = parse_address(email)
-    settings = _settings(database)
-
-    changed = _run_on(Database(settings), lambda opened: OptOutStore(opened).opt_out(email_key=address.key))
-    if as_json:
-        click.echo(json.dumps({"opted_out": changed}))
-    else:
-        click.echo("opted out" if changed else "nothing to do: not registered, or opted out already")
+registration.add_command(broadcast_commands.broadcasts)
+registration.add_command(subscriber_commands.opt_out)
+registration.add_command(subscriber_commands.export_address)
+registration.add_command(subscriber_commands.erase)

@@ -67,14 +67,17 @@ class Database:
         What writes uses `write` or `write_each`, which try again where the database broke a deadlock.
         """
         try:
-            async with self._translated(), self._each_statement.connect() as connection:
+            async with self._translated(self._timeout_seconds), self._each_statement.connect() as connection:
                 yield connection
         except _Contended as error:
             raise _too_busy() from error.__cause__
 
-    async def write(self, work: Work[Result]) -> Result:
-        """Run `work` in one transaction and commit it; run it again where the database broke a deadlock."""
-        return await self._again_on_deadlock(lambda: self._writing.run(work))
+    async def write(self, work: Work[Result], *, timeout_seconds: float | None = None) -> Result:
+        """Run `work` in one transaction and commit it; run it again where the database broke a deadlock.
+
+        `timeout_seconds` is for the few that may take longer than any request does.
+        """
+        return await self._again_on_deadlock(lambda: self._writing.run(work), timeout_seconds)
 
     async def write_each(self, work: Work[Result]) -> Result:
         """As `write`, but each statement of `work` is committed by itself; so only its first may write."""
@@ -85,10 +88,12 @@ class Database:
 
         return await self._again_on_deadlock(run)
 
-    async def _again_on_deadlock(self, run: Callable[[], Awaitable[Result]]) -> Result:
+    async def _again_on_deadlock(
+        self, run: Callable[[], Awaitable[Result]], timeout_seconds: float | None = None
+    ) -> Result:
         for attempt in range(1, TRIES + 1):
             try:
-                async with self._translated():
+                async with self._translated(timeout_seconds or self._timeout_seconds):
                     return await run()
             except _Contended as error:
                 if attempt == TRIES:
@@ -102,12 +107,12 @@ class Database:
         await self._each_statement.dispose()
 
     @asynccontextmanager
-    async def _translated(self) -> AsyncIterator[None]:
+    async def _translated(self, timeout_seconds: float) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(timeout_seconds):
                 yield
         except TimeoutError as error:
-            message = f"The database did not answer within {self._timeout_seconds:g} seconds."
+            message = f"The database did not answer within {timeout_seconds:g} seconds."
             raise DatabaseUnavailable(message) from error
         except PoolTimeoutError as error:
             message = "Every connection to the database is in use."
@@ -186,8 +191,8 @@ def _too_busy() -> DatabaseUnavailable:
 def upsert(dialect: str, table: Table, keys: tuple[str, ...], updates: Callable[[Any], dict[str, Any]]) -> Insert:
     """INSERT that updates instead where a row with the same `keys` exists.
 
-    `updates` is given the row that was to be inserted and answers column -> expression; an empty
-    answer leaves the existing row as it is.
+    `updates` is given the row that was to be inserted and answers column -> expression, of which
+    MySQL lets each see those before it; an empty answer leaves the existing row as it is.
     """
     if dialect == "sqlite":
         insert = sqlite.insert(table)
@@ -198,7 +203,8 @@ def upsert(dialect: str, table: Table, keys: tuple[str, ...], updates: Callable[
     statement = mysql.insert(table)
     # Not INSERT IGNORE: that would also cut what is too long and let other errors pass.
     values = updates(statement.inserted) or {keys[0]: table.c[keys[0]]}
-    return statement.on_duplicate_key_update(values)
+    # As a list: MySQL assigns from left to right, and later ones see what the earlier ones assigned.
+    return statement.on_duplicate_key_update(list(values.items()))
 
 
 def _sqlite_reading_engine(settings: RegistrationSettings) -> AsyncEngine:

@@ -1,4 +1,4 @@
-"""Keys for the hashes that stand for client addresses, and what development generates by itself."""
+"""Keys for the hashes that stand for people's addresses, and what development generates by itself."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ PIN_FILE = "secret-pin"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """`stored` keys hashes that are kept for days, None where none may be; `passing` those of minutes."""
+    """`stored` keys hashes that are kept for days, None where none may be; `passing` those of minutes.
+
+    `suppression` keys those of addresses that were erased, for years; None where none can be made.
+    """
 
     stored: bytes | None
     passing: bytes
+    suppression: bytes | None
 
 
 def resolve_keys(settings: RegistrationSettings) -> Keys:
@@ -35,8 +39,12 @@ def resolve_keys(settings: RegistrationSettings) -> Keys:
     elif settings.development:
         text = generated_secret(settings.data_folder / KEY_FILE)
     else:
-        return Keys(stored=None, passing=_derive(settings.database_url, "limits"))
-    return Keys(stored=_derive(text, "client-address"), passing=_derive(text, "limits"))
+        return Keys(stored=None, passing=_derive(settings.database_url, "limits"), suppression=None)
+    return Keys(
+        stored=_derive(text, "client-address"),
+        passing=_derive(text, "limits"),
+        suppression=_derive(text, "suppression"),
+    )
 
 
 def resolve_pin(settings: RegistrationSettings) -> tuple[str | None, str | None]:

@@ -51,8 +51,21 @@ class Metrics:
         self.broadcasts = Counter("hostemr_broadcasts", "Broadcasts queued.", registry=self.registry)
         self.deliveries = Counter(
             "hostemr_deliveries",
-            "Recipients by what became of them: sent, suppressed or failed.",
+            "Recipients by what became of them: sent, suppressed, failed, retry or ambiguous.",
             ("state",),
+            registry=self.registry,
+        )
+        self.ambiguous_chunks = Counter(
+            "hostemr_ambiguous_chunks",
+            "Chunks of which it was not known whether they were sent: a worker died, or a reply was lost.",
+            registry=self.registry,
+        )
+        self.throttled = Counter(
+            "hostemr_throttled", "Calls that the provider refused as too many.", registry=self.registry
+        )
+        self.send_rate_ceiling = Gauge(
+            "hostemr_send_rate_ceiling",
+            "Recipients a second that the account and the settings allow; 0 is no limit.",
             registry=self.registry,
         )
         self.opt_outs = Counter("hostemr_opt_outs", "Addresses that opted out.", registry=self.registry)

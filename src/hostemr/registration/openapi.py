@@ -78,12 +78,17 @@ def _operation(base_url: str, path: str, method: str, operation: dict[str, Any])
         "summary": operation["summary"],
         "description": operation["description"],
         "fields": fields,
-        "example": _curl(f"{base_url}{path}", method, operation, schema) if path.startswith("/api/") else "",
+        "example": _curl(f"{base_url}{path}", method, operation, schema) if _is_for_people(path) else "",
         "responses": [
             {"status": status, "description": response["description"], "example": _example(response)}
             for status, response in sorted(operation["responses"].items())
         ],
     }
+
+
+def _is_for_people(path: str) -> bool:
+    """Whether somebody would try it by hand: what Amazon SNS posts, nobody else can sign."""
+    return path.startswith("/api/") and not path.startswith("/api/feedback/")
 
 
 def _type(schema: dict[str, Any]) -> str:

@@ -17,6 +17,8 @@ from prometheus_client import start_http_server
 from hostemr.errors import OutsideWorldError
 from hostemr.registration.app import create_app, create_worker
 from hostemr.registration.database import Database
+from hostemr.registration.feedback.key_check import check_key
+from hostemr.registration.keys import resolve_keys
 from hostemr.registration.logs import configure_logs
 from hostemr.registration.metrics import Metrics
 from hostemr.registration.migrate import has_legacy_table, migrate
@@ -33,11 +35,15 @@ class Listening:
     metrics_url: str | None
 
 
-async def prepare(database: Database) -> None:
-    """Migrate the schema, and say what an administrator should know about this database."""
+async def prepare(database: Database, settings: RegistrationSettings) -> None:
+    """Migrate the schema, and say what an administrator should know about this database.
+
+    Raises RefusedError where the key is not the one by which erased addresses are recognised.
+    """
     log = structlog.get_logger("hostemr")
     if await migrate(database):
         log.info("schema migrated")
+    await check_key(database, resolve_keys(settings))
     async with database.read() as connection:
         if await connection.run_sync(has_legacy_table):
             log.warning(
@@ -58,7 +64,7 @@ async def serve(settings: RegistrationSettings, started: Callable[[Listening], N
     metrics = Metrics()
     database = Database(settings)
     try:
-        await prepare(database)
+        await prepare(database, settings)
         metrics_url = _serve_metrics(settings, metrics)
         server = _Server(
             uvicorn.Config(
@@ -83,12 +89,14 @@ async def work(settings: RegistrationSettings) -> None:
     configure_logs(settings)
     database = Database(settings)
     try:
-        await prepare(database)
-        worker = create_worker(settings, database, Metrics())
+        await prepare(database, settings)
+        metrics = Metrics()
+        metrics_url = _serve_metrics(settings, metrics)
+        worker = create_worker(settings, database, metrics)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, worker.stop)
-        structlog.get_logger("hostemr.delivery").info("worker started", outbox=str(settings.effective_outbox))
+        structlog.get_logger("hostemr.delivery").info("worker started", sender=settings.sender, metrics=metrics_url)
         await worker.run()
     finally:
         await database.close()

@@ -293,7 +293,17 @@ class RegistrationSettings(BaseModel):
         if (self.smtp_username is None) != (self.smtp_password is None):
             message = "smtp_username and smtp_password belong together; expected both or neither"
             raise ValueError(message)
+        if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
+            message = "aws_access_key_id and aws_secret_access_key belong together; expected both or neither"
+            raise ValueError(message)
         return self
+
+    @property
+    def access_key(self) -> tuple[str, str] | None:
+        """The AWS access key and its secret; None where boto3 looks for credentials by itself."""
+        if self.aws_access_key_id is None or self.aws_secret_access_key is None:
+            return None
+        return self.aws_access_key_id.get_secret_value(), self.aws_secret_access_key.get_secret_value()
 
     @property
     def uses_sqlite(self) -> bool:

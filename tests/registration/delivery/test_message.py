@@ -10,16 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostemr.registration.broadcasts.service import InvalidEmailMessage, check_title
+from hostemr.registration.broadcasts.message_rules import InvalidEmailMessage, check_title
 from hostemr.registration.delivery.message import compose
 from hostemr.registration.delivery.sender import Letter, Recipient
+from hostemr.registration.links import UNSUBSCRIBE_PLACEHOLDER
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 RECIPIENT = Recipient(7, "Admin@xn--bcher-kva.example.org", "0123456789abcdef" * 2)
+LINK = f"https://reg.open-emr.org/unsubscribe/{RECIPIENT.token}/security"
 
 
 def composed(title: str, contents: str) -> tuple[bytes, email.message.EmailMessage]:
-    letter = Letter("55cd33ef-f6dd-4d28-925d-d652da3d70b2", title, contents)
+    letter = Letter("55cd33ef-f6dd-4d28-925d-d652da3d70b2", title, f"{contents}\n\n{UNSUBSCRIBE_PLACEHOLDER}\n")
     raw = compose(letter, RECIPIENT, sender="noreply@open-emr.org", base_url="https://reg.open-emr.org", now=NOW)
     data = raw.as_bytes()
     return data, email.message_from_bytes(data, policy=SMTP)
@@ -32,9 +34,9 @@ def test_headers() -> None:
     assert message["Subject"] == "OpenEMR 7.0.3 patch 2"
     assert message["Message-ID"] == "<55cd33ef-f6dd-4d28-925d-d652da3d70b2.7@open-emr.org>"
     assert message["Date"].datetime == NOW
-    assert message["List-Unsubscribe"].strip() == f"<https://reg.open-emr.org/unsubscribe/{RECIPIENT.token}>"
+    assert message["List-Unsubscribe"].strip() == f"<{LINK}>"
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    assert f"https://reg.open-emr.org/unsubscribe/{RECIPIENT.token}" in message.get_content()
+    assert LINK in message.get_content()
     assert data.isascii(), "no server on the way needs 8BITMIME"
 
 
@@ -62,4 +64,17 @@ def test_nothing_breaks_out_of_a_message(title: str, contents: str) -> None:
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=500))
 def test_contents_arrive_as_written(contents: str) -> None:
     _, message = composed("title", contents)
-    assert message.get_content().replace("\r\n", "\n").startswith(f"{contents}\n\n-- \n")
+    assert message.get_content().replace("\r\n", "\n") == f"{contents}\n\n{LINK}\n"
+
+
+def test_each_part_has_the_recipients_own_link() -> None:
+    html = f'<p>Text <a href="{UNSUBSCRIBE_PLACEHOLDER}">stop</a></p>'
+    letter = Letter("55cd33ef-f6dd-4d28-925d-d652da3d70b2", "T", f"Text {UNSUBSCRIBE_PLACEHOLDER}", html, "news")
+    raw = compose(letter, RECIPIENT, sender="noreply@open-emr.org", base_url="https://reg.open-emr.org", now=NOW)
+    message = email.message_from_bytes(raw.as_bytes(), policy=SMTP)
+    plain, rich = message.get_body(("plain",)), message.get_body(("html",))
+    assert plain is not None
+    assert rich is not None
+    link = LINK.replace("security", "news")
+    assert plain.get_content().strip() == f"Text {link}"
+    assert f'href="{link}"' in rich.get_content()

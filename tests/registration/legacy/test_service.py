@@ -16,14 +16,17 @@ from pathlib import Path
 import anyio
 import pytest
 
-from hostemr.errors import DatabaseUnavailable
+from hostemr.errors import DatabaseUnavailable, RefusedError
 from hostemr.registration.database import Database
 from hostemr.registration.environment import load_settings
+from hostemr.registration.feedback.erasure import Erasure
 from hostemr.registration.feedback.store import OptOutStore
 from hostemr.registration.installations.address import parse_address
 from hostemr.registration.installations.store import InstallationStore, Registration
+from hostemr.registration.keys import resolve_keys
 from hostemr.registration.legacy.row import LegacyRow, UnreadableSource
 from hostemr.registration.legacy.service import BATCH_ROWS, Summary
+from hostemr.registration.legacy.store import LegacyStore
 from hostemr.registration.legacy.takeover import examine
 from tests.peers.mariadb import PrivateMariaDB
 from tests.peers.server import clean_environment
@@ -302,3 +305,25 @@ async def test_a_table_of_mariadb_is_imported_live_and_from_its_own_dump(
     assert await run_import(dump) == Summary(rows=2501, already_there=2500, rejected=1)
     assert state(database_url) == before
     assert {row[0] for row in before.installations} == {uuid for uuid, _ in rows[:-1]}
+
+
+@pytest.mark.parametrize("status", ["opted_out", "complained", "active"])
+async def test_who_was_erased_keeps_what_they_chose(
+    run_import: RunImport, database_url: str, tmp_path: Path, status: str
+) -> None:
+    source = csv_file(tmp_path / "p.csv", (U, "Out@example.org"), (V, "in@example.org"))
+    await run_import(source)
+    run_sql(database_url, f"UPDATE subscriber SET status = '{status}' WHERE email_key = 'out@example.org'")
+    database = Database(load_settings({"DB_CONN_STR": database_url}))
+    keys = resolve_keys(load_settings({"DB_CONN_STR": database_url, "HOSTEMR_SECRET_KEY": "a key for the tests"}))
+    for _ in range(2):
+        assert await Erasure(database, keys).erase("out@example.org")
+        with pytest.raises(RefusedError, match="HOSTEMR_SECRET_KEY"):
+            await run_import(source)
+        takeovers = [examine(LegacyRow("", U, "Out@example.org")), examine(LegacyRow("", V, "in@example.org"))]
+        assert (await LegacyStore(database, keys.suppression).take(takeovers)).new_addresses == 1
+        live = run_sql(database_url, "SELECT email_key, status FROM subscriber WHERE status <> 'erased' ORDER BY 1")
+        assert live == [("in@example.org", "active"), ("out@example.org", status)]
+        assert run_sql(database_url, "SELECT COUNT(*) FROM suppression") == [(0,)]
+        assert run_sql(database_url, "SELECT COUNT(*) FROM confirmation") == [(0,)]
+    await database.close()

@@ -10,7 +10,8 @@ from starlette.routing import BaseRoute
 
 from hostemr.errors import RequestError
 from hostemr.registration.bodies import read_fields
-from hostemr.registration.broadcasts.service import BroadcastService, InvalidEmailMessage
+from hostemr.registration.broadcasts.message_rules import InvalidEmailMessage
+from hostemr.registration.broadcasts.service import BroadcastService
 from hostemr.registration.context import client_of
 from hostemr.registration.replies import JSONReply
 from hostemr.registration.routes import routes_for
@@ -26,8 +27,9 @@ def broadcast_routes(service: BroadcastService, body_bytes: int) -> list[BaseRou
             raise InvalidEmailMessage(error.message) if type(error) is RequestError else error from None
         await service.queue(
             pin=_text(fields, "secretPin"),
-            title=_text(fields, "title"),
-            contents=_text(fields, "contents"),
+            fields=fields,
+            # Absent is None; empty is the client's mistake, and is told so.
+            key=request.headers.get("idempotency-key"),
             client=client_of(request),
         )
         # «sent» is the seed's word for: durably queued, and on its way.

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
+import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 
-from hostemr.errors import RequestError
+from hostemr.registration.broadcasts.draft import parse_draft
+from hostemr.registration.broadcasts.message_rules import InvalidEmailMessage
 from hostemr.registration.broadcasts.pin import InvalidSecretPin, PinGuard
 from hostemr.registration.broadcasts.store import BroadcastStore, QueuedBroadcast
 from hostemr.registration.metrics import Metrics
 
-LONGEST_TITLE = 255
-
-
-class InvalidEmailMessage(RequestError):
-    """The title or the contents cannot be sent."""
-
-    wire_name = "InvalidEmailMessageException"
+LONGEST_KEY = 255
 
 
 class BroadcastService:
@@ -31,10 +27,11 @@ class BroadcastService:
         self._longest_contents = longest_contents
         self._log = structlog.get_logger("hostemr.broadcasts")
 
-    async def queue(self, *, pin: str, title: str, contents: str, client: str) -> QueuedBroadcast:
+    async def queue(self, *, pin: str, fields: Mapping[str, Any], key: str | None, client: str) -> QueuedBroadcast:
         """Store a broadcast and freeze its audience; workers send it from there.
 
-        Raises InvalidSecretPin, InvalidEmailMessage, TooManyRequests, DatabaseUnavailable.
+        `key` is the request's Idempotency-Key. Raises InvalidSecretPin, InvalidEmailMessage,
+        KeyReused, TooManyRequests, DatabaseUnavailable.
         """
         try:
             await self._guard.check(pin, client)
@@ -42,42 +39,15 @@ class BroadcastService:
             self._metrics.pin_failures.inc()
             self._log.warning("wrong pin for a broadcast")
             raise
-        title = check_title(title)
-        check_contents(contents, self._longest_contents)
-        content_hash = hashlib.sha256(f"{title}\n{contents}".encode()).hexdigest()
-        queued = await self._store.queue(title=title, contents=contents, content_sha256=content_hash, source="api")
+        # Rendering a long text takes a second, in which registrations are to go on.
+        draft = await asyncio.to_thread(parse_draft, fields, self._longest_contents)
+        if key is not None and not 0 < len(key) <= LONGEST_KEY:
+            message = f"The Idempotency-Key has {len(key)} characters; expected 1 to {LONGEST_KEY}."
+            raise InvalidEmailMessage(message)
+        queued = await self._store.queue_at_once(draft, key)
         if queued.repeated:
             self._log.info("broadcast repeated, not queued again", broadcast=queued.uuid)
             return queued
         self._metrics.broadcasts.inc()
         self._log.info("broadcast queued", broadcast=queued.uuid, audience=queued.audience)
         return queued
-
-
-def check_title(title: str) -> str:
-    """The title, trimmed. Raises InvalidEmailMessage where it cannot be a message's subject."""
-    title = title.strip()
-    if not title:
-        message = "The title is missing or empty."
-        raise InvalidEmailMessage(message)
-    if len(title) > LONGEST_TITLE:
-        message = f"The title has {len(title)} characters; at most {LONGEST_TITLE} are possible."
-        raise InvalidEmailMessage(message)
-    # A line break would begin another header (RFC 5322, 2.2).
-    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in title):
-        message = "The title has a line break or another control character."
-        raise InvalidEmailMessage(message)
-    return title
-
-
-def check_contents(contents: str, longest: int) -> None:
-    """Raises InvalidEmailMessage where the contents are empty, too long, or have a NUL."""
-    if not contents.strip():
-        message = "The contents are missing or empty."
-        raise InvalidEmailMessage(message)
-    if len(contents) > longest:
-        message = f"The contents have {len(contents)} characters; at most {longest} are possible."
-        raise InvalidEmailMessage(message)
-    if "\0" in contents:
-        message = "The contents have a NUL character."
-        raise InvalidEmailMessage(message)

@@ -20,12 +20,12 @@ class DevelopmentSender:
         self,
         outbox: Path,
         *,
-        sender: str,
+        mail_from: str,
         base_url: str,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._outbox = outbox
-        self._sender = sender
+        self._mail_from = mail_from
         self._base_url = base_url
         self._clock = clock
 
@@ -55,7 +55,7 @@ class DevelopmentSender:
             raise OutsideWorldError(message, hint="make room, or set HOSTEMR_OUTBOX to another folder") from error
 
     def _write_one(self, folder: Path, letter: Letter, recipient: Recipient) -> Outcome:
-        message = compose(letter, recipient, sender=self._sender, base_url=self._base_url, now=self._clock())
+        message = compose(letter, recipient, sender=self._mail_from, base_url=self._base_url, now=self._clock())
         path = folder / f"{recipient.number:09}.eml"
         unfinished = path.with_suffix(".tmp")
         with unfinished.open("wb") as file:

@@ -41,11 +41,15 @@ class Outcome:
     sent: the provider has accepted the message and will not be asked again.
     failed: it never will accept it. retry: it did not accept it this time.
     ambiguous: it cannot be known whether it did.
+
+    `cause` is set where a retry is not the recipient's own fault and so does not count as an attempt:
+    the account is throttled, its daily quota is used up, or it may not send at all.
     """
 
     state: Literal["sent", "failed", "retry", "ambiguous"]
     provider_id: str | None = None
     error: str | None = None
+    cause: Literal["throttled", "quota", "account"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""What comes back from recipients: opting out."""
+"""What comes back from recipients: opting out, coming back, being forgotten."""

@@ -52,7 +52,8 @@ class InstallationService:
         """Register an address and answer its new productId, after both are committed.
 
         `version` is None for clients before OpenEMR 5.0.2, which send none and understand the 409;
-        newer ones treat everything but 201 as a failure. `client` is the client's address.
+        newer ones treat everything but 201 as a failure. Whose owner opted out gets one too, and
+        is asked by mail whether to write again. `client` is the client's address.
         Raises InvalidEmail, AlreadyRegistered, TooManyRequests, DatabaseUnavailable.
         """
         address = parse_address(email)
@@ -69,6 +70,7 @@ class InstallationService:
             distribution=printable(distribution) if distribution else None,
             client_hash=keyed_hash(self._address_key, "client", client) if self._address_key else None,
             grant_repeat=grant,
+            grant_opted_out=self._policy != "always-409",
         )
         registered = await self._registering.submit((registration, limits))
         if isinstance(registered, TooManyRequests):

@@ -6,13 +6,16 @@ import secrets
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from hostemr.registration.database import Database, upsert
+from hostemr.registration.feedback import confirmation
+from hostemr.registration.feedback.leftovers import ERASED
+from hostemr.registration.feedback.suppression import Suppressions
 from hostemr.registration.installations.address import Address
 from hostemr.registration.installations.version import Version
 from hostemr.registration.prepared import PreparedInsert, PreparedLookup, Values, from_sql_time, sql_time
@@ -26,13 +29,18 @@ Source = Literal["registration", "import"]
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One request to register. `grant_repeat` says whether a known address gets a further productId."""
+    """One request to register. `grant_repeat` says whether a known address gets a further productId.
+
+    `grant_opted_out` says it for one whose owner opted out: to be told that it is registered already
+    would let them expect mail.
+    """
 
     address: Address
     version: str | None
     distribution: str | None
     client_hash: str | None
     grant_repeat: bool
+    grant_opted_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +71,11 @@ def subscriber_row(address: Address, token: str, source: Source, now_text: str) 
 
 
 class InstallationStore:
-    """Subscribers and their installations."""
+    """Subscribers and their installations. `suppression_key` is that of Keys, None where there is none."""
 
-    def __init__(self, database: Database, client_address_days: int) -> None:
+    def __init__(self, database: Database, client_address_days: int, suppression_key: bytes | None = None) -> None:
         self._database = database
+        self._suppressions = Suppressions(database, suppression_key)
         self._keep_client_hash = timedelta(days=client_address_days)
         dialect = database.sql_dialect
         add_subscribers = upsert(database.dialect, subscriber, ("email_key",), lambda _: {})
@@ -74,7 +83,9 @@ class InstallationStore:
         self._add_installations = PreparedInsert(insert(installation), dialect, INSTALLATION_COLUMNS)
         columns = subscriber.c
         self._find = PreparedLookup(
-            dialect, columns.email_key, columns.email_key, columns.id, columns.token, columns.last_seen_at
+            dialect,
+            columns.email_key,
+            *(columns.email_key, columns.id, columns.token, columns.status, columns.last_seen_at),
         )
         self._touch_subscribers = (
             update(subscriber)
@@ -108,6 +119,8 @@ class InstallationStore:
             # Another process may have been first with an address: then the token is not ours.
             known |= self._lookup(connection, list(tokens))
         created = {key for key, token in tokens.items() if known[key].token == token}
+        restored = self._suppressions.restore(connection, {key: known[key].id for key in created})
+        known |= {key: replace(known[key], status=status) for key, status in restored.items()}
 
         results, installations, seen = [], [], []
         first = set(created)
@@ -115,7 +128,8 @@ class InstallationStore:
             key = request.address.key
             new_address = key in first
             first.discard(key)
-            if new_address or request.grant_repeat:
+            opted_out = known[key].status == "opted_out"
+            if new_address or request.grant_repeat or (opted_out and request.grant_opted_out):
                 product_id = str(uuid.uuid4())
                 installations.append(self._installation_row(request, product_id, known[key].id, now_text, expires_text))
                 results.append(Registered(product_id, new_address))
@@ -127,11 +141,16 @@ class InstallationStore:
             self._add_installations.execute(connection, installations)
         if seen:
             self._touch(connection, seen, now)
+        opted_out_ids = {one.id for one in known.values() if one.status == "opted_out"}
+        if opted_out_ids:
+            confirmation.request(connection, self._database.dialect, opted_out_ids, now)
         return results
 
     def _lookup(self, connection: Connection, keys: list[str]) -> dict[str, _Known]:
         rows = self._find.execute(connection, keys)
-        return {key: _Known(identity, token, from_sql_time(seen)) for key, identity, token, seen in rows}
+        return {
+            key: _Known(identity, token, status, from_sql_time(seen)) for key, identity, token, status, seen in rows
+        }
 
     def _touch(self, connection: Connection, seen: list[tuple[Registration, int]], now: datetime) -> None:
         connection.execute(self._touch_subscribers, {"ids": sorted({identity for _, identity in seen}), "now": now})
@@ -162,11 +181,18 @@ class InstallationStore:
         )
 
     async def count_addresses(self) -> tuple[int, float]:
-        """How many different addresses are registered, and how many seconds the database took to count them."""
+        """How many different addresses are registered, and how many seconds the database took to count them.
+
+        Those that were erased are counted apart, by a range of the key: a condition on each row
+        would make counting millions several times slower.
+        """
+        count = func.count().label("count")
+        every = select(count).select_from(subscriber).scalar_subquery()
+        erased = select(count).select_from(subscriber).where(ERASED).scalar_subquery()
         async with self._database.read() as connection:
             started = time.perf_counter()
-            count = await connection.scalar(select(func.count()).select_from(subscriber)) or 0
-            return count, time.perf_counter() - started
+            count_of_addresses = await connection.scalar(select(every - erased)) or 0
+            return count_of_addresses, time.perf_counter() - started
 
     async def forget_client_addresses(self) -> int:
         """Delete the hashes of registering addresses whose time is over; answers how many."""
@@ -179,4 +205,5 @@ class InstallationStore:
 class _Known:
     id: int
     token: str
+    status: str
     last_seen_at: datetime

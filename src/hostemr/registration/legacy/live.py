@@ -88,7 +88,7 @@ class _ReadOnlySQLite(Database):
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection that cannot write."""
-        async with self._translated(), self._file.connect() as connection:
+        async with self._translated(self._timeout_seconds), self._file.connect() as connection:
             yield connection
 
     async def close(self) -> None:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, select
 
 from hostemr.registration.database import Database, upsert
+from hostemr.registration.feedback import key_check
+from hostemr.registration.feedback.suppression import Suppressions
 from hostemr.registration.installations.address import Address
 from hostemr.registration.installations.store import SUBSCRIBER_COLUMNS, subscriber_row
 from hostemr.registration.legacy.takeover import Takeover, derived_id
@@ -30,10 +32,12 @@ class Taken:
 
 
 class LegacyStore:
-    """Subscribers and installations of the original service's rows."""
+    """Subscribers and installations of the original service's rows. `suppression_key` is that of Keys."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, suppression_key: bytes | None = None) -> None:
         self._database = database
+        self._suppression_key = suppression_key
+        self._suppressions = Suppressions(database, suppression_key)
         dialect = database.sql_dialect
         add_subscribers = upsert(database.dialect, subscriber, ("email_key",), lambda _: {})
         self._add_subscribers = PreparedInsert(add_subscribers, dialect, SUBSCRIBER_COLUMNS)
@@ -53,13 +57,15 @@ class LegacyStore:
     async def take(self, batch: Sequence[Takeover]) -> Taken:
         """Add the addresses and installations that are not there yet, in one transaction.
 
-        A subscriber who is there stays as it is: who opted out stays opted out.
+        A subscriber who is there stays as it is: who opted out stays opted out, also after an
+        erasure. Raises RefusedError without the key by which that is recognised.
         """
         if not batch:
             return Taken(0, 0, ())
         return await self._database.write(lambda connection: self._take(connection, batch))
 
     def _take(self, connection: Connection, batch: Sequence[Takeover]) -> Taken:
+        key_check.verify(connection, self._suppression_key)
         now = sql_time(datetime.now(UTC))
         settled, present = self._settle(connection, batch)
         new = {one.product_id: one.address for one in settled if one.product_id not in present}
@@ -78,8 +84,10 @@ class LegacyStore:
             known |= self._subscribers(connection, tokens)
         installations = [(product_id, known[new[product_id].key].id, now, now) for product_id in sorted(new)]
         self._add_installations.execute(connection, installations)
-        new_addresses = sum(known[key].token == token for key, token in tokens.items())
-        return Taken(new_addresses, len(new), settled)
+        created = {key: known[key].id for key, token in tokens.items() if known[key].token == token}
+        # Nobody is asked whether mail is wanted again: an old table is no word of theirs.
+        self._suppressions.restore(connection, created)
+        return Taken(len(created), len(new), settled)
 
     def _settle(self, connection: Connection, batch: Sequence[Takeover]) -> tuple[Sequence[Takeover], Collection[str]]:
         """The batch with each product_id at one address only, and which of them are there already."""

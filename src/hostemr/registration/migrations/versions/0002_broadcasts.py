@@ -35,7 +35,7 @@ def upgrade() -> None:
         sa.Column("queued_at", UTCDateTime, nullable=True),
         sa.Column("wave", sa.SmallInteger, nullable=False, server_default="1", comment="0: the canary; 1: everyone"),
         sa.Column("canary_until", UTCDateTime, nullable=True, comment="when the canary was sent and is judged"),
-        sa.Column("paused_by", exact(16), nullable=True, comment="member, canary, quota or account"),
+        sa.Column("paused_by", exact(16), nullable=True, comment="member, canary, quota, account or content"),
         sa.Column("pause_reason", sa.String(500), nullable=True),
         sa.Column("resume_at", UTCDateTime, nullable=True, comment="a pause that ends by itself"),
         sa.Column(
@@ -43,6 +43,8 @@ def upgrade() -> None:
         ),
         sa.Column("forgiven_bounced", sa.Integer, nullable=False, server_default="0"),
         sa.Column("forgiven_complained", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("forgiven_sent", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("forgiven_failed", sa.Integer, nullable=False, server_default="0"),
     )
     add_columns(
         "chunk",
@@ -97,6 +99,7 @@ def upgrade() -> None:
         sa.Column(
             "message_id", exact(64), primary_key=True, comment="of Amazon SNS; delivered more than once at times"
         ),
+        sa.Column("token", exact(32), nullable=False, comment="whose transaction wrote it"),
         sa.Column("received_at", UTCDateTime, nullable=False),
     )
     create_index("feedback_event", "received_at")

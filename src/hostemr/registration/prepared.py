@@ -1,4 +1,4 @@
-"""Statements compiled once, for the few that every registration runs.
+"""Statements compiled once, for the few that every registration and every chunk of a broadcast runs.
 
 SQLAlchemy compiles a statement once too, but then handles each row's parameters and types in
 Python; for these statements that cost more than the database did (`make bench`). Their SQL still
@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Dialect, select
+from sqlalchemy import ClauseElement, ColumnElement, Connection, CursorResult, Dialect, Executable, select
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 
 Values = tuple[Any, ...]
@@ -64,3 +65,25 @@ class PreparedLookup:
         rows = (connection.exec_driver_sql(sql, tuple(keys))).all()
         # A row is a tuple, which its declared type hides.
         return cast("Sequence[Values]", rows)
+
+
+class PreparedStatement:
+    """Any other statement. What stands in it as `bindparam(name)` is given at each execution, times as sql_time.
+
+    It has no IN, whose values SQLAlchemy would put in at each execution.
+    """
+
+    def __init__(self, statement: Executable, dialect: Dialect) -> None:
+        compiled = cast("SQLCompiler", cast("ClauseElement", statement).compile(dialect=dialect))
+        self._sql = str(compiled)
+        self._order = tuple(compiled.positiontup or ())
+        # What is given at each execution has no value yet.
+        self._constants = {name: None if bind.required else bind.value for name, bind in compiled.binds.items()}
+
+    def execute(self, connection: Connection, **values: Any) -> CursorResult[Any]:
+        """Run it once. A name that the statement has not is a bug and raises KeyError."""
+        unknown = values.keys() - self._constants.keys()
+        if unknown:
+            raise KeyError(*unknown)
+        given = self._constants | values
+        return connection.exec_driver_sql(self._sql, tuple(given[name] for name in self._order))

@@ -8,34 +8,26 @@ provider's reports can tell who got it (feedback/store.py). Who is still pending
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, literal_column, or_, select, update
+from sqlalchemy import Connection, and_, select, update
 
-from hostemr.registration.database import Database, upsert
+from hostemr.registration.database import Database
 from hostemr.registration.delivery.letters import Letters
 from hostemr.registration.delivery.sender import Letter, Outcome, Recipient
+from hostemr.registration.delivery.statements import QueueStatements
 from hostemr.registration.lifecycle import SENDABLE
-from hostemr.registration.prepared import PreparedInsert, Values, sql_time
+from hostemr.registration.prepared import Values, sql_time
 from hostemr.registration.progress import count_deliveries
-from hostemr.registration.schema import broadcast, chunk, delivery, subscriber
+from hostemr.registration.schema import broadcast, chunk, delivery
 
 LONGEST_BACK_OFF_SECONDS = 900
 LONGEST_ERROR = 255
 LONGEST_PROVIDER_ID = 128
-RECORDED = (
-    "broadcast_id",
-    "subscriber_id",
-    "chunk_number",
-    "state",
-    "provider_id",
-    "error",
-    "updated_at",
-    "attempts",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +36,7 @@ class Claim:
 
     `owner` names this claim and no other, so that a worker which comes back late is told apart
     from itself. `lease_until` is by this machine's clock. `attempts` is how often each recipient was
-    tried before, by Recipient.number.
+    tried before, by Recipient.number; `counted` how many of the chunk were sent and failed then.
     """
 
     broadcast_id: int
@@ -56,6 +48,7 @@ class Claim:
     suppressed: int
     tries: int
     lease_until: datetime
+    counted: tuple[int, int]
 
 
 def back_off_seconds(tries: int) -> float:
@@ -86,30 +79,7 @@ class DeliveryQueue:
         self._claims = 0
         # Where the last chunk of a broadcast was found: those before it are done, most likely.
         self._reached: dict[int, int] = {}
-        self._sendable = (
-            select(
-                broadcast.c.id, broadcast.c.state, broadcast.c.wave, broadcast.c.category, broadcast.c.content_sha256
-            )
-            .where(broadcast.c.state.in_(sorted(SENDABLE)))
-            # A security advisory overtakes news.
-            .order_by(case((broadcast.c.category == "security", 0), else_=1), broadcast.c.id)
-        )
-        # Written out, since a prepared statement has no parameters but its rows.
-        still = delivery.c.state == literal_column("'pending'")
-        # In this order: MySQL lets each assignment see those before it, so the state comes last.
-        updates = upsert(
-            database.dialect,
-            delivery,
-            ("broadcast_id", "subscriber_id"),
-            lambda new: {
-                "provider_id": case((still, new.provider_id), else_=delivery.c.provider_id),
-                "error": case((still, new.error), else_=delivery.c.error),
-                "updated_at": new.updated_at,
-                "attempts": case((still, new.attempts), else_=delivery.c.attempts),
-                "state": case((still, new.state), else_=delivery.c.state),
-            },
-        )
-        self._record_deliveries = PreparedInsert(updates, database.sql_dialect, RECORDED)
+        self._statements = QueueStatements(database)
 
     async def claim(self) -> Claim | None:
         """Take the next chunk that is due; None if there is none.
@@ -170,7 +140,7 @@ class DeliveryQueue:
 
     def _claim(self, connection: Connection) -> Claim | None:
         now = self._clock()
-        for sendable in connection.execute(self._sendable).all():
+        for sendable in self._statements.sendable.execute(connection).all():
             if sendable.state == "queued" and not self._start(connection, sendable.id):
                 continue
             found = self._next_chunk(connection, sendable, now)
@@ -188,21 +158,8 @@ class DeliveryQueue:
     def _next_chunk(self, connection: Connection, sendable: Any, now: datetime) -> Any:
         reached = self._reached.get(sendable.id, 0)
         for first in (reached, 0) if reached else (0,):
-            found = connection.execute(
-                select(chunk)
-                .where(
-                    chunk.c.broadcast_id == sendable.id,
-                    chunk.c.number >= first,
-                    chunk.c.wave <= sendable.wave,
-                    chunk.c.state.in_(("pending", "ambiguous")),
-                    or_(chunk.c.due_at.is_(None), chunk.c.due_at <= now),
-                )
-                .order_by(chunk.c.number)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-                # By state, it would read again through the marks of all that was claimed before.
-                .with_hint(chunk, "FORCE INDEX (PRIMARY)", "mysql")
-                .with_hint(chunk, "FORCE INDEX (PRIMARY)", "mariadb")
+            found = self._statements.next_chunk.execute(
+                connection, broadcast=sendable.id, first=first, most_wave=sendable.wave, now=sql_time(now)
             ).first()
             if found is not None:
                 self._reached[sendable.id] = found.number
@@ -213,24 +170,12 @@ class DeliveryQueue:
     def _take(self, connection: Connection, sendable: Any, found: Any, now: datetime) -> Claim:
         self._claims += 1
         owner = f"{self._worker}-{self._claims}"
-        wanted = subscriber.c[f"{sendable.category}_opted_out_at"]
-        rows = connection.execute(
-            select(
-                subscriber.c.id,
-                subscriber.c.email,
-                subscriber.c.token,
-                and_(subscriber.c.status == "active", wanted.is_(None)).label("wants"),
-                delivery.c.attempts,
-            )
-            .join(delivery, delivery.c.subscriber_id == subscriber.c.id)
-            .where(
-                delivery.c.broadcast_id == sendable.id,
-                delivery.c.chunk_number == found.number,
-                delivery.c.state == "pending",
-            )
-            .order_by(subscriber.c.id)
-        ).all()
-        unwanted = [row.id for row in rows if not row.wants]
+        rows: Sequence[Any] = (
+            self._statements.recipients[sendable.category]
+            .execute(connection, broadcast=sendable.id, chunk=found.number)
+            .all()
+        )
+        unwanted = [number for number, _, _, wants, _ in rows if not wants]
         suppressed = found.suppressed + len(unwanted)
         if unwanted:
             connection.execute(
@@ -238,31 +183,31 @@ class DeliveryQueue:
                 .where(delivery.c.broadcast_id == sendable.id, delivery.c.subscriber_id.in_(unwanted))
                 .values(state="suppressed", updated_at=now)
             )
-        connection.execute(
-            update(chunk)
-            .where(chunk.c.broadcast_id == sendable.id, chunk.c.number == found.number)
-            .values(
-                state="sending",
-                attempts=found.attempts + 1,
-                suppressed=suppressed,
-                lease_owner=owner,
-                lease_until=now + self._lease,
-            )
+        until = now + self._lease
+        self._statements.take.execute(
+            connection,
+            broadcast=sendable.id,
+            chunk=found.number,
+            new_attempts=found.attempts + 1,
+            new_suppressed=suppressed,
+            owner=owner,
+            until=sql_time(until),
         )
         return Claim(
             broadcast_id=sendable.id,
             number=found.number,
             owner=owner,
             letter=self._letters.get(connection, sendable.id, sendable.content_sha256),
-            recipients=tuple(Recipient(row.id, row.email, row.token) for row in rows if row.wants),
-            attempts={row.id: row.attempts for row in rows},
+            recipients=tuple(Recipient(number, email, token) for number, email, token, wants, _ in rows if wants),
+            attempts={number: attempts for number, _, _, _, attempts in rows},
             suppressed=len(unwanted),
             tries=found.attempts + 1,
-            lease_until=now + self._lease,
+            lease_until=until,
+            counted=(found.sent, found.failed),
         )
 
     def _renew(self, connection: Connection, claim: Claim) -> Claim | None:
-        held = _locked(connection, claim)
+        held = self._lock(connection, claim)
         state = connection.scalar(select(broadcast.c.state).where(broadcast.c.id == claim.broadcast_id))
         if held is None or held.state != "sending" or held.lease_owner != claim.owner or state not in SENDABLE:
             return None
@@ -274,7 +219,7 @@ class DeliveryQueue:
         self, connection: Connection, claim: Claim, tried: Sequence[tuple[Recipient, Outcome]], *, last: bool
     ) -> bool:
         now = self._clock()
-        held = _locked(connection, claim)
+        held = self._lock(connection, claim)
         if held is None or held.state != "sending" or held.lease_owner != claim.owner:
             certain = [(recipient, outcome) for recipient, outcome in tried if outcome.state == "sent"]
             self._write(connection, claim, certain, now)
@@ -282,13 +227,24 @@ class DeliveryQueue:
                 counts, _ = count_deliveries(connection, claim.broadcast_id, claim.number)
                 connection.execute(update(chunk).where(_is(claim)).values(counts))
             return False
-        self._write(connection, claim, tried, now)
+        states = Counter(self._write(connection, claim, tried, now))
+        if len(tried) == len(claim.recipients) and not states["pending"] and claim.counted == (held.sent, held.failed):
+            # All at once, and nobody else told anything of this chunk meanwhile: the counts are known.
+            sent, failed = held.sent + states["sent"], held.failed + states["failed"]
+            self._statements.close.execute(
+                connection, broadcast=claim.broadcast_id, chunk=claim.number, new_sent=sent, new_failed=failed
+            )
+            return True
         values: dict[str, Any] = {"lease_until": now + self._lease}
         counts, pending = count_deliveries(connection, claim.broadcast_id, claim.number)
         if last:
             values = self._after(claim, [outcome for _, outcome in tried], pending, now)
         connection.execute(update(chunk).where(_is(claim)).values(counts | values))
         return True
+
+    def _lock(self, connection: Connection, claim: Claim) -> Any:
+        """The chunk, locked. Whoever changes its deliveries locks it first, so nobody waits in a circle."""
+        return self._statements.lock.execute(connection, broadcast=claim.broadcast_id, chunk=claim.number).first()
 
     def _after(self, claim: Claim, outcomes: Sequence[Outcome], pending: int, now: datetime) -> dict[str, Any]:
         free = {"lease_owner": None, "lease_until": None}
@@ -300,13 +256,16 @@ class DeliveryQueue:
 
     def _write(
         self, connection: Connection, claim: Claim, tried: Sequence[tuple[Recipient, Outcome]], now: datetime
-    ) -> None:
+    ) -> list[str]:
         rows: list[Values] = []
+        states: list[str] = []
+        at = sql_time(now)
         for recipient, outcome in tried:
             attempts = claim.attempts[recipient.number] + (outcome.cause is None)
             state, error = outcome.state if outcome.state in {"sent", "failed"} else "pending", outcome.error
             if outcome.state == "retry" and attempts >= self._most_attempts:
                 state, error = "failed", f"given up after {attempts} attempts: {error}"
+            states.append(state)
             rows.append(
                 (
                     claim.broadcast_id,
@@ -315,18 +274,14 @@ class DeliveryQueue:
                     state,
                     outcome.provider_id[:LONGEST_PROVIDER_ID] if outcome.provider_id else None,
                     error[:LONGEST_ERROR] if error else None,
-                    sql_time(now),
+                    at,
                     attempts,
                 )
             )
         if rows:
-            self._record_deliveries.execute(connection, rows)
+            self._statements.record.execute(connection, rows)
+        return states
 
 
 def _is(claim: Claim) -> Any:
     return and_(chunk.c.broadcast_id == claim.broadcast_id, chunk.c.number == claim.number)
-
-
-def _locked(connection: Connection, claim: Claim) -> Any:
-    """The chunk, locked. Whoever changes its deliveries locks it first, so nobody waits in a circle."""
-    return connection.execute(select(chunk).where(_is(claim)).with_for_update()).first()

@@ -89,7 +89,7 @@ class FakeSES:
             reply.read()
 
     def accepted(self) -> list[dict[str, Any]]:
-        """Every message accepted so far: to, broadcast, recipient, id, subject, headers, at."""
+        """Every message accepted so far: to, from, subject, text, html, headers, broadcast, recipient, id, at."""
         if not self.log.exists():
             return []
         # A line that is being written is not accepted yet.
@@ -167,15 +167,16 @@ class _Server:
 
     def _accept(self, path: str, call: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
         if path == BULK:
-            content = call["DefaultContent"]["Template"]["TemplateContent"]
+            content = call["DefaultContent"]["Template"]["TemplateContent"] | {"From": call["FromEmailAddress"]}
             results = [self._entry(content, entry) for entry in call["BulkEmailEntries"]]
             self._write(line for _, line in results)
             reply: dict[str, Any] = {"BulkEmailEntryResults": [result for result, _ in results]}
         else:
             simple = call["Content"]["Simple"]
-            text = simple["Body"]["Text"]["Data"]
+            content = {name: part["Data"] for name, part in simple["Body"].items()}
+            content |= {"Subject": simple["Subject"]["Data"], "From": call["FromEmailAddress"]}
             [to] = call["Destination"]["ToAddresses"]
-            line = self._line(to, call["EmailTags"], simple["Headers"], simple["Subject"]["Data"], text)
+            line = self._line(to, call["EmailTags"], simple["Headers"], content)
             self._write([line])
             reply = {"MessageId": line["id"]}
         if self._happens(self._behaviour.drop_reply):
@@ -192,14 +193,17 @@ class _Server:
         if status != "SUCCESS":
             return {"Status": status, "Error": f"{status} for a test"}, None
         variables = json.loads(entry["ReplacementEmailContent"]["ReplacementTemplate"]["ReplacementTemplateData"])
-        text = content["Text"]
-        for name, value in variables.items():
-            text = text.replace("{{" + name + "}}", value)
-        line = self._line(to, entry["ReplacementTags"], entry["ReplacementHeaders"], content["Subject"], text)
+        filled = dict(content)
+        for part, (name, value) in itertools.product(content, variables.items()):
+            filled[part] = filled[part].replace("{{" + name + "}}", value)
+        line = self._line(to, entry["ReplacementTags"], entry["ReplacementHeaders"], filled)
+        if any("{{" in part for part in filled.values()):
+            # A template that cannot be rendered is accepted, and never sent (SES developer guide).
+            return {"Status": "SUCCESS", "MessageId": line["id"]}, None
         return {"Status": "SUCCESS", "MessageId": line["id"]}, line
 
     def _line(
-        self, to: str, tags: list[dict[str, str]], headers: list[dict[str, str]], subject: str, text: str
+        self, to: str, tags: list[dict[str, str]], headers: list[dict[str, str]], content: dict[str, str]
     ) -> dict[str, Any]:
         named = {tag["Name"]: tag["Value"] for tag in tags}
         return {
@@ -207,9 +211,11 @@ class _Server:
             "broadcast": named["hostemr_broadcast"],
             "recipient": int(named["hostemr_recipient"]),
             "id": f"0100-{next(self._numbers):012d}-000000",
-            "subject": subject,
+            "from": content["From"],
+            "subject": content["Subject"],
             "headers": {header["Name"]: header["Value"] for header in headers},
-            "text": text if len(text) < 5000 else text[:100],
+            "text": content["Text"],
+            "html": content.get("Html"),
             "at": time.time(),
         }
 

@@ -26,7 +26,8 @@ from hostemr.registration.delivery.queue import DeliveryQueue
 from hostemr.registration.delivery.rate import SendRate
 from hostemr.registration.delivery.sender import Sender
 from hostemr.registration.delivery.ses import SESSender
-from hostemr.registration.delivery.smtp import SMTPSender, SMTPServer
+from hostemr.registration.delivery.smtp import SMTPSender
+from hostemr.registration.delivery.smtp_server import SMTPServer
 from hostemr.registration.delivery.supervision import CanaryRules, Supervision
 from hostemr.registration.delivery.worker import Pace, Worker, worker_name
 from hostemr.registration.feedback.api import opt_out_routes

@@ -159,21 +159,15 @@ def preview(out: Path, database: str | None, *, as_json: bool, **content: Any) -
     Example:
       hostemr registration broadcasts preview advisory.md --title "Security release 7.0.3" --severity high
     """
-    from hostemr.registration.delivery.message import compose
+    from hostemr.registration.delivery.message import Composer
     from hostemr.registration.delivery.sender import Letter, Recipient
 
     settings = settings_of(database)
     draft = _draft(content, settings.broadcast_contents_characters)
     letter = Letter("preview", draft.title, draft.rendered.text, draft.rendered.html, draft.category)
     recipient = Recipient(1, "someone@example.org", "0" * 32)
-    message = compose(
-        letter,
-        recipient,
-        sender=settings.mail_from,
-        base_url=settings.effective_base_url,
-        now=datetime.now(UTC),
-    )
-    parts = {"eml": message.as_bytes(), "txt": draft.rendered.text.encode()}
+    composer = Composer(letter, sender=settings.mail_from, base_url=settings.effective_base_url)
+    parts = {"eml": composer.compose(recipient, datetime.now(UTC)), "txt": draft.rendered.text.encode()}
     if draft.rendered.html is not None:
         parts["html"] = draft.rendered.html.encode()
     out.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostemr.registration.broadcasts.message_rules import InvalidEmailMessage, check_title
-from hostemr.registration.delivery.message import compose
+from hostemr.registration.delivery.message import Composer
 from hostemr.registration.delivery.sender import Letter, Recipient
 from hostemr.registration.links import UNSUBSCRIBE_PLACEHOLDER
 
@@ -22,8 +22,7 @@ LINK = f"https://reg.open-emr.org/unsubscribe/{RECIPIENT.token}/security"
 
 def composed(title: str, contents: str) -> tuple[bytes, email.message.EmailMessage]:
     letter = Letter("55cd33ef-f6dd-4d28-925d-d652da3d70b2", title, f"{contents}\n\n{UNSUBSCRIBE_PLACEHOLDER}\n")
-    raw = compose(letter, RECIPIENT, sender="noreply@open-emr.org", base_url="https://reg.open-emr.org", now=NOW)
-    data = raw.as_bytes()
+    data = Composer(letter, sender="noreply@open-emr.org", base_url="https://reg.open-emr.org").compose(RECIPIENT, NOW)
     return data, email.message_from_bytes(data, policy=SMTP)
 
 
@@ -70,8 +69,8 @@ def test_contents_arrive_as_written(contents: str) -> None:
 def test_each_part_has_the_recipients_own_link() -> None:
     html = f'<p>Text <a href="{UNSUBSCRIBE_PLACEHOLDER}">stop</a></p>'
     letter = Letter("55cd33ef-f6dd-4d28-925d-d652da3d70b2", "T", f"Text {UNSUBSCRIBE_PLACEHOLDER}", html, "news")
-    raw = compose(letter, RECIPIENT, sender="noreply@open-emr.org", base_url="https://reg.open-emr.org", now=NOW)
-    message = email.message_from_bytes(raw.as_bytes(), policy=SMTP)
+    data = Composer(letter, sender="noreply@open-emr.org", base_url="https://reg.open-emr.org").compose(RECIPIENT, NOW)
+    message = email.message_from_bytes(data, policy=SMTP)
     plain, rich = message.get_body(("plain",)), message.get_body(("html",))
     assert plain is not None
     assert rich is not None

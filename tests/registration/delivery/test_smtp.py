@@ -21,9 +21,10 @@ import uvloop
 from cryptography import x509
 
 from hostemr.errors import OutsideWorldError, SettingsError
-from hostemr.registration.delivery.message import compose
+from hostemr.registration.delivery.message import Composer
 from hostemr.registration.delivery.sender import Outcome, Quota, Recipient, Sender, Throttled
-from hostemr.registration.delivery.smtp import SMTPSender, SMTPServer
+from hostemr.registration.delivery.smtp import SMTPSender
+from hostemr.registration.delivery.smtp_server import SMTPServer
 from tests.peers.certificates import self_signed
 from tests.peers.mariadb import free_port
 from tests.peers.smtp import PrivateExim, SMTPPeer
@@ -581,7 +582,7 @@ async def test_messages_arrive_through_exim_byte_for_byte(exim: PrivateExim, cer
     for number, text in enumerate(TEXTS.values(), 100):
         recipient = Recipient(number, f"text{number}@example.org", f"{number:032x}")
         said = letter(text, title="🔒 " * 60)
-        sent = compose(said, recipient, sender=MAIL_FROM, base_url=BASE_URL, now=NOW).as_bytes()
+        sent = Composer(said, sender=MAIL_FROM, base_url=BASE_URL).compose(recipient, NOW)
         raw = found[recipient.email]
         # Exim writes its own headers before the message, and the line ends of this machine.
         assert raw.endswith(sent.replace(b"\r\n", b"\n"))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hostemr.errors import OutsideWorldError
-from hostemr.registration.delivery.message import compose
+from hostemr.registration.delivery.message import Composer
 from hostemr.registration.delivery.sender import Letter, Outcome, Quota, Recipient
 
 
@@ -49,17 +49,18 @@ class DevelopmentSender:
         folder = self._outbox / letter.broadcast
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return [self._write_one(folder, letter, recipient) for recipient in recipients]
+            composer = Composer(letter, sender=self._mail_from, base_url=self._base_url)
+            return [self._write_one(folder, composer, recipient) for recipient in recipients]
         except OSError as error:
             message = f"The outbox {folder} cannot be written: {error.strerror}."
             raise OutsideWorldError(message, hint="make room, or set HOSTEMR_OUTBOX to another folder") from error
 
-    def _write_one(self, folder: Path, letter: Letter, recipient: Recipient) -> Outcome:
-        message = compose(letter, recipient, sender=self._mail_from, base_url=self._base_url, now=self._clock())
+    def _write_one(self, folder: Path, composer: Composer, recipient: Recipient) -> Outcome:
+        message = composer.compose(recipient, self._clock())
         path = folder / f"{recipient.number:09}.eml"
         unfinished = path.with_suffix(".tmp")
         with unfinished.open("wb") as file:
-            file.write(message.as_bytes())
+            file.write(message)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from datetime import datetime
 from email.header import Header
 from email.headerregistry import Address
@@ -42,23 +44,53 @@ class Subject(str):
         return f"{self.name}: {value}{policy.linesep}"
 
 
-def compose(letter: Letter, recipient: Recipient, *, sender: str, base_url: str, now: datetime) -> EmailMessage:
-    """The message, with a way out of the list in its headers (RFC 2369, RFC 8058).
+def message_id(letter: Letter, recipient: Recipient, sender: str) -> str:
+    """The same each time that this broadcast is composed for this recipient, so that a mail system can tell."""
+    return f"<{letter.broadcast}.{recipient.number}@{sender.partition('@')[2]}>"
 
-    The Message-ID is the same each time that this broadcast is composed for this recipient, so
-    that a mail system which got it twice can tell.
+
+class Composer:
+    """Composes one letter for many recipients: what they have in common is encoded once.
+
+    The bodies are quoted-printable, so that every server on the way can carry them, and so that
+    a recipient's own link can be put in between two soft line breaks (RFC 2045, 6.7).
     """
-    url = unsubscribe_url(base_url, recipient.token, letter.category)
-    message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
-    message["From"] = Address(DISPLAY_NAME, addr_spec=sender)
-    message["To"] = Address(addr_spec=recipient.email)
-    message["Subject"] = Subject(letter.title)
-    message["Date"] = format_datetime(now)
-    message["Message-ID"] = f"<{letter.broadcast}.{recipient.number}@{sender.partition('@')[2]}>"
-    message["List-Unsubscribe"] = f"<{url}>"
-    message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(letter.text.replace(UNSUBSCRIBE_PLACEHOLDER, url))
-    if letter.html is not None:
-        message.add_alternative(letter.html.replace(UNSUBSCRIBE_PLACEHOLDER, url), subtype="html")
-    return message
+
+    def __init__(self, letter: Letter, *, sender: str, base_url: str) -> None:
+        self._letter = letter
+        self._sender = sender
+        self._base_url = base_url
+        mark = f"L{secrets.token_hex(8)}K"
+        message = EmailMessage(policy=SMTP)
+        message["From"] = Address(DISPLAY_NAME, addr_spec=sender)
+        message["Subject"] = Subject(letter.title)
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(letter.text.replace(UNSUBSCRIBE_PLACEHOLDER, mark), cte="quoted-printable")
+        if letter.html is not None:
+            html = letter.html.replace(UNSUBSCRIBE_PLACEHOLDER, mark)
+            message.add_alternative(html, subtype="html", cte="quoted-printable")
+        # An encoder may have broken a line within the mark.
+        broken = re.compile(rb"(?:=\r\n)?".join(re.escape(bytes([byte])) for byte in mark.encode()))
+        parts = broken.split(message.as_bytes())
+        # Where a soft line break stands before the mark already, another one would be an empty line too many.
+        self._parts = [part if part.endswith(b"=\r\n") else part + b"=\r\n" for part in parts[:-1]] + parts[-1:]
+
+    def compose(self, recipient: Recipient, now: datetime) -> bytes:
+        """The message, with a way out of the list in its headers (RFC 2369, RFC 8058)."""
+        url = unsubscribe_url(self._base_url, recipient.token, self._letter.category)
+        headers = (
+            f"To: {recipient.email}\r\n"
+            f"Date: {format_datetime(now)}\r\n"
+            f"Message-ID: {message_id(self._letter, recipient, self._sender)}\r\n"
+            # Never folded: some programs look for the link in the header's first line.
+            f"List-Unsubscribe: <{url}>\r\n"
+        )
+        return headers.encode("ascii") + _soft_lines(url).join(self._parts)
+
+
+def _soft_lines(text: str) -> bytes:
+    """ASCII text in quoted-printable, each of its lines ended by a soft line break."""
+    encoded = text.replace("=", "=3D")
+    pieces = re.findall(r"(?:=..|[^=]){1,70}", encoded)
+    return "".join(f"{piece}=\r\n" for piece in pieces).encode("ascii")

@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check format docs bench constraints system-packages clean
+.PHONY: help run test check format docs bench bench-delivery constraints system-packages clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -38,6 +38,9 @@ bench: $(VENV)/dev system-packages  ## Measure beside the alternatives
 	tests/install-system-packages wrk
 	$(BIN)/python -m benchmarks.registration $(ARGS)
 
+bench-delivery: $(VENV)/dev system-packages  ## Measure the delivery of broadcasts beside other ways of doing it
+	$(BIN)/python -m benchmarks.delivery $(ARGS)
+
 constraints: $(VENV)/dev  ## Pin the newest versions that fit pyproject.toml
 	$(BIN)/pip install --quiet uv
 	{ sed -n '/^#/p' constraints.txt; $(BIN)/uv pip compile --universal --python-version 3.11 --all-extras \
@@ -45,7 +48,7 @@ constraints: $(VENV)/dev  ## Pin the newest versions that fit pyproject.toml
 	mv constraints.new constraints.txt
 
 system-packages:
-	@tests/install-system-packages mariadb-server-core mariadb-client php-cli php-curl curl
+	@tests/install-system-packages mariadb-server-core mariadb-client php-cli php-curl curl exim4-daemon-light
 
 clean:  ## Remove everything that was made, except data/
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hostemr.errors import EXIT_STATUSES, FindingsError, RefusedError
+from hostemr.errors import EXIT_STATUSES, FindingsError, OutsideWorldError, RefusedError
 from hostemr.registration.command_line import DATABASE_OPTION, JSON_OPTION, run, run_on, settings_of
 from hostemr.registration.links import CATEGORIES
 
@@ -170,10 +170,17 @@ def preview(out: Path, database: str | None, *, as_json: bool, **content: Any) -
     parts = {"eml": composer.compose(recipient, datetime.now(UTC)), "txt": draft.rendered.text.encode()}
     if draft.rendered.html is not None:
         parts["html"] = draft.rendered.html.encode()
-    out.mkdir(parents=True, exist_ok=True)
     files = {kind: out / f"{content['file'].stem}.{kind}" for kind in parts}
-    for kind, path in files.items():
-        path.write_bytes(parts[kind])
+    if content["file"].resolve() in {path.resolve() for path in files.values()}:
+        message = f"The preview would overwrite {content['file']}."
+        raise RefusedError(message, hint="choose another folder with --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for kind, path in files.items():
+            path.write_bytes(parts[kind])
+    except OSError as error:
+        message = f"The preview cannot be written into {out}: {error.strerror}."
+        raise OutsideWorldError(message, hint="choose another folder with --out") from error
     if as_json:
         click.echo(json.dumps({kind: str(path) for kind, path in files.items()} | {"content_sha256": draft.sha256}))
     else:

@@ -67,6 +67,12 @@ def exact(length: int) -> String:
     return String(length).with_variant(binary, "mysql", "mariadb")
 
 
+def exact_name(length: int) -> String:
+    """Unicode text that is compared byte by byte: José is not Jose."""
+    binary = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
+    return String(length).with_variant(binary, "mysql", "mariadb")
+
+
 def exact_text() -> Text:
     """Unicode text without a practical limit, compared byte by byte."""
     return Text().with_variant(mysql.MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb")
@@ -221,7 +227,7 @@ broadcast = Table(
     Column("audience", Integer, nullable=False, comment="recipients when it was frozen"),
     Column("created_at", UTCDateTime, nullable=False),
     Column("finished_at", UTCDateTime, nullable=True),
-    Column("author", String(254), nullable=True, comment="the member of the board who wrote it"),
+    Column("author", exact_name(254), nullable=True, comment="the member of the board who wrote it"),
     Column("format", exact(16), nullable=False, server_default="text", comment="text, markdown or html"),
     Column("text_part", exact_text(), nullable=True, comment="rendered; NULL until 0002 is contents"),
     Column("html_part", exact_text(), nullable=True, comment="rendered"),
@@ -250,7 +256,7 @@ approval = Table(
     Column("id", Identity, primary_key=True, autoincrement=True),
     Column("broadcast_id", BigInteger, ForeignKey("broadcast.id"), nullable=False),
     Column("content_sha256", exact(64), nullable=False, comment="what was approved; an edit makes another"),
-    Column("member", String(254), nullable=False),
+    Column("member", exact_name(254), nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
     UniqueConstraint("broadcast_id", "content_sha256", "member"),
     **OPTIONS,
@@ -288,7 +294,7 @@ delivery = Table(
     Column("error", String(255), nullable=True),
     Column("updated_at", UTCDateTime, nullable=False),
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
-    Column("feedback", exact(16), nullable=True, comment="delivered, soft_bounce, bounced or complained"),
+    Column("feedback", exact(16), nullable=True, comment="delivered, soft_bounce, bounced, complained or rejected"),
     Index(None, "broadcast_id", "chunk_number"),
     **OPTIONS,
 )

@@ -141,7 +141,9 @@ class RegistrationSettings(BaseModel):
     rate_limit_domain: RateField = Field(Rate(600, 60), description="Registrations of addresses of one mail domain.")
     rate_limit_global: RateField = Field(Rate(6000, 60), description="Registrations altogether.")
     rate_limit_usage: RateField = Field(Rate(60, 60), description="Usage reports from one client.")
-    rate_limit_unsubscribe: RateField = Field(Rate(60, 60), description="Unsubscribe pages opened by one client.")
+    rate_limit_unsubscribe: RateField = Field(
+        Rate(60, 60), description="Unsubscribe pages opened, and unknown links used, by one client."
+    )
     registration_body_bytes: int = Field(4096, ge=512, le=1_048_576, description="Largest body of a registration.")
     usage_body_bytes: int = Field(8_388_608, ge=4096, le=67_108_864, description="Largest body of a usage report.")
     usage_records_per_report: int = Field(10_000, ge=1, le=1_000_000, description="Records kept of one usage report.")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import argon2
 import httpx
 import pytest
 
-from hostemr.registration.broadcasts.store import BroadcastStore
 from tests.registration.conftest import PIN, NewService, Service
 
 pytestmark = pytest.mark.anyio
@@ -128,13 +126,28 @@ async def test_the_same_message_again_is_not_sent_again(new_service: NewService)
     assert await services[0].rows("SELECT COUNT(*) FROM broadcast") == [(2,)]
 
 
-async def test_after_ten_minutes_it_is_a_new_one(service: Service) -> None:
-    now = datetime(2026, 11, 21, 12, 9, 59, tzinfo=UTC)
-    times = iter([now, now + timedelta(seconds=2), now + timedelta(minutes=9), now + timedelta(minutes=11)])
-    store = BroadcastStore(service.database, lambda: next(times))
-    queued = [await store.queue(title="T", contents="C", content_sha256="0" * 64, source="api") for _ in range(4)]
-    assert [one.repeated for one in queued] == [False, True, True, False]
-    assert len({one.uuid for one in queued}) == 2
+async def test_what_the_board_can_say_beside_title_and_contents(service: Service) -> None:
+    fields = {"format": "markdown", "category": "news", "severity": "high", "fixed_version": "7.0.3 (1)"}
+    assert (await broadcast(service, contents="It is *closed*.", **fields)).status_code == 200
+    stored = await service.rows("SELECT format, category, severity, fixed_version FROM broadcast")
+    assert stored == [("markdown", "news", "high", "7.0.3 (1)")]
+    [(text, page)] = await service.rows("SELECT text_part, html_part FROM broadcast")
+    assert "7.0.3 (1)" in text
+    assert "<em>closed</em>" in page
+
+
+async def test_a_fixed_version_leaves_out_who_has_it(service: Service) -> None:
+    await register_many(service, 2)
+    await service.register("old@example.org", version="7.0.2")
+    assert (await broadcast(service, fixed_version="7.0.3")).status_code == 200
+    assert await service.rows("SELECT audience FROM broadcast") == [(1,)]
+
+
+async def test_every_mistake_is_named_at_once(service: Service) -> None:
+    reply = await broadcast(service, title="", format="htm", category="fun", severity="bad", fixed_version="seven")
+    assert (reply.status_code, reply.json()["error"]) == (400, "InvalidEmailMessageException")
+    for part in ("title", "did you mean html?", "category", "severity", "fixed_version"):
+        assert part in reply.json()["message"]
 
 
 async def test_text_in_every_language_is_kept_to_the_letter(service: Service) -> None:

@@ -22,6 +22,7 @@ from hostemr.registration.progress import totals_of
 from hostemr.registration.schema import approval, broadcast
 
 ONCE_WITHIN = timedelta(minutes=10)
+LONGEST_REASON = 500
 FREEZE_SECONDS = 600.0
 """A million recipients take about 20 s on a small machine."""
 
@@ -29,6 +30,7 @@ FREEZE_SECONDS = 600.0
 class UnknownBroadcast(RequestError):
     """There is no broadcast of that name."""
 
+    exit_status = 1
     http_status = 404
     wire_name = "UnknownBroadcastException"
 
@@ -89,12 +91,16 @@ class BroadcastStore:
             earlier = None if key else self._earlier(connection, draft, now)
             if earlier is not None:
                 return earlier
-            once_key = _hash("key", key) if key else _hash("content", *_identity(draft), _window(now))
+            once_key = _hash("key", key) if key else _content_key(_identity(draft), _window(now))
             row = self._row(draft, now) | {"once_key": once_key, "source": "api", "state": "queued"}
             # Of two at the same instant the second waits here for the first, and then adds nothing.
             connection.execute(upsert(self._database.dialect, broadcast, ("once_key",), lambda _: {}), [row])
             stored = connection.execute(select(broadcast).where(broadcast.c.once_key == once_key)).one()
             if stored.uuid == row["uuid"]:
+                twin = None if key else self._twin(connection, draft, now)
+                if twin is not None:
+                    connection.execute(delete(broadcast).where(broadcast.c.id == stored.id))
+                    return twin
                 condition = wants(draft.category, draft.fixed_version_order)
                 return QueuedBroadcast(stored.uuid, freeze(connection, stored.id, condition, self._canary, now))
             if _identity_of(stored) != _identity(draft):
@@ -178,9 +184,15 @@ class BroadcastStore:
         return audience
 
     async def pause(self, name: str, reason: str) -> None:
-        """Stop sending after the chunks at hand."""
+        """Stop sending after the chunks at hand; a pause that would end by itself no longer does."""
         await self._change(
-            name, "pause", lambda _connection, _row: {"paused_by": "member", "pause_reason": reason, "resume_at": None}
+            name,
+            "pause",
+            lambda _connection, _row: {
+                "paused_by": "member",
+                "pause_reason": reason[:LONGEST_REASON],
+                "resume_at": None,
+            },
         )
 
     async def resume(self, name: str) -> None:
@@ -195,7 +207,14 @@ class BroadcastStore:
 
     async def cancel(self, name: str) -> None:
         """End it after the chunks at hand; who was not sent to never will be."""
-        await self._change(name, "cancel", lambda _connection, _row: {"finished_at": self._clock()})
+
+        def cancelled(_connection: Connection, row: Any) -> dict[str, Any]:
+            # The same content may be queued anew at once; an Idempotency-Key stays this broadcast's.
+            own = _content_key(_identity_of(row), _window(row.created_at))
+            freed = {"once_key": _hash("cancelled", row.uuid)} if row.once_key == own else {}
+            return {"finished_at": self._clock(), **freed}
+
+        await self._change(name, "cancel", cancelled)
 
     async def count_audience(self, category: Category, fixed_version_order: int | None) -> int:
         """How many would get a broadcast at this moment."""
@@ -214,7 +233,9 @@ class BroadcastStore:
             if row is None:
                 message = f"There is no broadcast {name[:64]!r}."
                 raise UnknownBroadcast(message)
-            values = {"state": after(action, row.state)}
+            # A pause for the account's sake ends by itself; a person can make it one that does not.
+            state: State = "sending" if action == "pause" and row.resume_at is not None else row.state
+            values = {"state": after(action, state)}
             values |= change(connection, row)
             connection.execute(update(broadcast).where(broadcast.c.id == row.id).values(values))
             return values["state"]
@@ -229,11 +250,28 @@ class BroadcastStore:
     def _earlier(connection: Connection, draft: Draft, now: datetime) -> QueuedBroadcast | None:
         recent = and_(broadcast.c.source == "api", broadcast.c.created_at > now - ONCE_WITHIN)
         for row in connection.execute(
-            select(broadcast).where(broadcast.c.content_sha256 == draft.sha256, recent).order_by(broadcast.c.id)
+            select(broadcast)
+            .where(broadcast.c.content_sha256 == draft.sha256, recent, broadcast.c.state != "cancelled")
+            .order_by(broadcast.c.id)
         ):
             if _identity_of(row) == _identity(draft):
                 return QueuedBroadcast(row.uuid, row.audience, repeated=True)
         return None
+
+    @staticmethod
+    def _twin(connection: Connection, draft: Draft, now: datetime) -> QueuedBroadcast | None:
+        """The same broadcast, queued at the same instant beyond the edge of ten minutes.
+
+        Read with a lock, which waits for whoever has not committed it yet. Two that wait for each
+        other are a deadlock, of which the database lets one go on, and the other begins anew.
+        """
+        keys = [_content_key(_identity(draft), _window(now) + step) for step in (-1, 1)]
+        row = connection.execute(
+            select(broadcast)
+            .where(broadcast.c.once_key.in_(keys), broadcast.c.created_at > now - ONCE_WITHIN)
+            .with_for_update()
+        ).first()
+        return None if row is None else QueuedBroadcast(row.uuid, row.audience, repeated=True)
 
 
 def _void_approvals(connection: Connection, identity: int) -> None:
@@ -266,6 +304,10 @@ def _identity_of(row: Any) -> tuple[Any, ...]:
 
 def _window(now: datetime) -> int:
     return int(now.timestamp() // ONCE_WITHIN.total_seconds())
+
+
+def _content_key(identity: tuple[Any, ...], window: int) -> str:
+    return _hash("content", *identity, window)
 
 
 def _hash(*parts: Any) -> str:

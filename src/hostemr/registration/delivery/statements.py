@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import and_, bindparam, case, literal_column, or_, select, update
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, case, literal_column, or_, select, update
 
 from hostemr.registration.database import Database, upsert
 from hostemr.registration.lifecycle import SENDABLE
@@ -111,19 +113,27 @@ class QueueStatements:
             ),
             dialect,
         )
-        # Written out, since an INSERT of many rows has no parameters but its rows.
-        still = delivery.c.state == literal_column("'pending'")
         updates = upsert(
             database.dialect,
             delivery,
             ("broadcast_id", "subscriber_id"),
             # MySQL lets each assignment see those before it, so the state comes last.
             lambda new: {
-                "provider_id": case((still, new.provider_id), else_=delivery.c.provider_id),
-                "error": case((still, new.error), else_=delivery.c.error),
-                "updated_at": new.updated_at,
-                "attempts": case((still, new.attempts), else_=delivery.c.attempts),
-                "state": case((still, new.state), else_=delivery.c.state),
+                name: case((_replaces(new), new[name]), else_=delivery.c[name])
+                for name in ("provider_id", "error", "updated_at", "attempts", "state")
             },
         )
         self.record = PreparedInsert(updates, dialect, RECORDED)
+
+
+def _replaces(new: Any) -> ColumnElement[bool]:
+    """What is recorded counts while nothing was known; that somebody was sent to is certain, whatever was noted since.
+
+    The values are written out, since an INSERT of many rows has no parameters but its rows.
+    """
+    rejected = and_(delivery.c.feedback.is_not(None), delivery.c.feedback == literal_column("'rejected'"))
+    unsent = delivery.c.state != literal_column("'sent'")
+    return or_(
+        delivery.c.state == literal_column("'pending'"),
+        and_(new.state == literal_column("'sent'"), unsent, ~rejected),
+    )

@@ -18,7 +18,14 @@ from hostemr.registration.schema import broadcast, chunk, delivery, feedback_eve
 REMEMBER = timedelta(days=30)
 """SNS tries for an hour at most (developer guide, "Amazon SNS message delivery retries")."""
 
-WEIGHT: dict[str | None, int] = {None: 0, "soft_bounce": 1, "delivered": 2, "bounced": 3, "complained": 4}
+WEIGHT: dict[str | None, int] = {
+    None: 0,
+    "soft_bounce": 1,
+    "delivered": 2,
+    "bounced": 3,
+    "complained": 4,
+    "rejected": 5,
+}
 """Reports of one message come in any order; the weightier one stays."""
 
 
@@ -101,9 +108,9 @@ class FeedbackReports:
         row = connection.execute(select(delivery).where(this).with_for_update()).one()
         values: dict[str, Any] = {"updated_at": self._clock()}
         if event.kind == "failed":
-            values |= {"state": "failed", "error": event.detail}
-        elif row.state == "pending":
-            # Nobody had said what became of it, and now it is known: it was sent.
+            # SES had accepted it and then did not send it.
+            values |= {"state": "failed", "error": event.detail, "feedback": "rejected"}
+        elif _was_sent_after_all(row):
             values |= {"state": "sent", "provider_id": event.provider_id, "error": None}
         news = _is_news(event, row)
         if news:
@@ -134,6 +141,13 @@ def _is_news(event: FeedbackEvent, row: Any) -> bool:
     return event.kind in WEIGHT and WEIGHT[event.kind] > WEIGHT[row.feedback]
 
 
+def _was_sent_after_all(row: Any) -> bool:
+    """Whether a report tells what nobody had said: a reply was lost, or tried again later without success."""
+    return bool(row.state != "sent" and row.feedback != "rejected")
+
+
 def _matters(event: FeedbackEvent, row: Any) -> bool:
     """Whether the event would change a delivery; looked at without a lock, since most tell what is known."""
-    return row.state == "pending" or (event.kind == "failed" and row.state != "failed") or _is_news(event, row)
+    if event.kind == "failed":
+        return bool(row.feedback != "rejected")
+    return _was_sent_after_all(row) or _is_news(event, row)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 LONGEST_TEXT = 64
-_PATTERN = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})(-[0-9A-Za-z.]{1,16})?(?:\s*\((\d{1,4})\))?")
+_PATTERN = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})(-[0-9A-Za-z.]{1,16})?(?: {0,3}\((\d{1,4})\))?")
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from hostemr.registration.migrations.resumable import add_columns, create_index, create_table
-from hostemr.registration.schema import Identity, UTCDateTime, exact, exact_text
+from hostemr.registration.schema import Identity, UTCDateTime, exact, exact_name, exact_text
 
 revision = "0002"
 down_revision = "0001"
@@ -24,7 +24,7 @@ def upgrade() -> None:
     )
     add_columns(
         "broadcast",
-        sa.Column("author", sa.String(254), nullable=True, comment="the member of the board who wrote it"),
+        sa.Column("author", exact_name(254), nullable=True, comment="the member of the board who wrote it"),
         sa.Column("format", exact(16), nullable=False, server_default="text", comment="text, markdown or html"),
         sa.Column("text_part", exact_text(), nullable=True, comment="rendered; NULL until 0002 is contents"),
         sa.Column("html_part", exact_text(), nullable=True, comment="rendered"),
@@ -60,7 +60,9 @@ def upgrade() -> None:
     add_columns(
         "delivery",
         sa.Column("attempts", sa.SmallInteger, nullable=False, server_default="0"),
-        sa.Column("feedback", exact(16), nullable=True, comment="delivered, soft_bounce, bounced or complained"),
+        sa.Column(
+            "feedback", exact(16), nullable=True, comment="delivered, soft_bounce, bounced, complained or rejected"
+        ),
     )
     create_table(
         "suppression",
@@ -90,7 +92,7 @@ def upgrade() -> None:
         sa.Column("id", Identity, primary_key=True, autoincrement=True),
         sa.Column("broadcast_id", sa.BigInteger, sa.ForeignKey("broadcast.id"), nullable=False),
         sa.Column("content_sha256", exact(64), nullable=False, comment="what was approved; an edit makes another"),
-        sa.Column("member", sa.String(254), nullable=False),
+        sa.Column("member", exact_name(254), nullable=False),
         sa.Column("created_at", UTCDateTime, nullable=False),
         sa.UniqueConstraint("broadcast_id", "content_sha256", "member"),
     )

@@ -48,7 +48,9 @@ constraints: $(VENV)/dev  ## Pin the newest versions that fit pyproject.toml
 	mv constraints.new constraints.txt
 
 system-packages:
-	@tests/install-system-packages mariadb-server-core mariadb-client php-cli php-curl curl exim4-daemon-light
+	@tests/install-system-packages mariadb-server-core mariadb-client php-cli php-curl curl
+	@# A mail server starts by itself and replaces another: only in containers, CI's and others, that have none.
+	@[ "$$(id -u)" != 0 ] || [ -e /usr/sbin/sendmail ] || tests/install-system-packages exim4-daemon-light
 
 clean:  ## Remove everything that was made, except data/
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info

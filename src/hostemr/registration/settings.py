@@ -295,7 +295,8 @@ class RegistrationSettings(BaseModel):
         if (self.smtp_username is None) != (self.smtp_password is None):
             message = "smtp_username and smtp_password belong together; expected both or neither"
             raise ValueError(message)
-        if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
+        # Only for the sender that uses them: AWS_SECRET_KEY can stand in the environment for somebody else.
+        if self.sender == "ses" and (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
             message = "aws_access_key_id and aws_secret_access_key belong together; expected both or neither"
             raise ValueError(message)
         return self

@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -81,4 +82,7 @@ if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     uvloop.run(work(sys.argv[1], float(sys.argv[2]), int(sys.argv[3])))
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"peak_mib": used.ru_maxrss / 1024, "cpu_seconds": used.ru_utime + used.ru_stime}))
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    cpu = used.ru_utime + used.ru_stime
+    print(json.dumps({"peak_mib": int(peak.split()[1]) / 1024, "cpu_seconds": cpu}))

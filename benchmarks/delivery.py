@@ -287,7 +287,7 @@ def measure_mailman(recipients: int, folder: Path) -> Figure:
     letter = folder / "letter.txt"
     letter.write_text(LETTER)
     place = ("--folder", str(folder / "mailman"))
-    run_json("benchmarks.peers.mailman3", "install", *place)
+    subprocess.run([sys.executable, "-m", "benchmarks.peers.mailman3", "install", *place], check=True)
     run_json("benchmarks.peers.mailman3", "prepare", *place, "--recipients", str(recipients))
     with SMTPSink() as sink:
         ports = ("--smtp-port", str(sink.port), "--count-port", str(sink.count_port))

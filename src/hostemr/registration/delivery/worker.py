@@ -158,6 +158,10 @@ class Worker:
         left = list(claim.recipients)
         whole = len(left)
         while left:
+            if self._stopping.is_set() and len(left) < whole:
+                # At a low rate the rest could take a minute, and whoever stops a worker waits less.
+                await self._queue.release(claim)
+                return True
             limit = await self._rate.limit()
             size = len(left) if limit is None else max(1, min(len(left), int(limit)))
             if limit is not None:

@@ -8,7 +8,8 @@ and editing lead back to draft, where every approval is void since it is bound t
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import datetime
+from typing import Any, Literal
 
 from hostemr.errors import RefusedError
 
@@ -27,6 +28,11 @@ TRANSITIONS: dict[Action, tuple[frozenset[State], State]] = {
     "cancel": (frozenset({"draft", "review", "approved", "queued", "sending", "paused"}), "cancelled"),
     "finish": (frozenset({"queued", "sending"}), "done"),
 }
+PausedBy = Literal["member", "canary", "quota", "account", "content"]
+LONGEST_REASON = 500
+NOT_PAUSED: dict[str, Any] = {"paused_by": None, "pause_reason": None, "resume_at": None}
+"""The columns of a broadcast that goes on."""
+
 SENDABLE: frozenset[State] = TRANSITIONS["finish"][0]
 ENDED: frozenset[State] = frozenset({"done", "cancelled"})
 
@@ -46,3 +52,8 @@ def after(action: Action, state: State) -> State:
         message = f"A broadcast that is {state} cannot be changed by «{action}»."
         raise WrongState(message, hint=f"possible now: {', '.join(possible) or 'nothing, it has ended'}")
     return target
+
+
+def paused(by: PausedBy, reason: str, resume_at: datetime | None = None) -> dict[str, Any]:
+    """The columns of a broadcast that is paused; without `resume_at`, until a person lets it go on."""
+    return {"state": "paused", "paused_by": by, "pause_reason": reason[:LONGEST_REASON], "resume_at": resume_at}

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, or_, select, update
 
 from hostemr.registration.links import Category
+from hostemr.registration.opted_in import opted_in
 from hostemr.registration.schema import UTCDateTime, broadcast, chunk, delivery, installation, subscriber
 
 CHUNK_RECIPIENTS = 50
@@ -42,10 +43,7 @@ def wants(category: Category, fixed_version_order: int | None) -> ColumnElement[
     With a fixed version, left out is only who has an installation and none that is older or
     unknown: the recorded version of each is a lower bound of what it runs.
     """
-    conditions: list[ColumnElement[bool]] = [
-        subscriber.c.status == "active",
-        subscriber.c[f"{category}_opted_out_at"].is_(None),
-    ]
+    conditions = [opted_in(category)]
     if fixed_version_order is not None:
         own = installation.c.subscriber_id == subscriber.c.id
         older = or_(installation.c.version_order.is_(None), installation.c.version_order < fixed_version_order)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hostemr.registration import content_hash
 from hostemr.registration.broadcasts import layout
 from hostemr.registration.broadcasts.markdown import markdown_html
 from hostemr.registration.broadcasts.markup import Element, parse, sanitise
@@ -70,11 +69,6 @@ def render(
         fixed_version=fixed_version,
     )
     return Rendered(_letter(before, text, category), page)
-
-
-def content_sha256(title: str, rendered: Rendered) -> str:
-    """Names what recipients will see: a preview and a sent message with the same name are the same."""
-    return content_hash.content_sha256(title, rendered.text, rendered.html)
 
 
 def format_of(path: Path) -> Format:

@@ -16,13 +16,12 @@ from hostemr.errors import RefusedError, RequestError
 from hostemr.registration.broadcasts.audience import CanarySize, count, freeze, wants
 from hostemr.registration.broadcasts.draft import Draft
 from hostemr.registration.database import Database, upsert
-from hostemr.registration.lifecycle import Action, State, after
+from hostemr.registration.lifecycle import NOT_PAUSED, Action, State, after, paused
 from hostemr.registration.links import Category
 from hostemr.registration.progress import totals_of
 from hostemr.registration.schema import approval, broadcast
 
 ONCE_WITHIN = timedelta(minutes=10)
-LONGEST_REASON = 500
 FREEZE_SECONDS = 600.0
 """A million recipients take about 20 s on a small machine."""
 
@@ -185,15 +184,7 @@ class BroadcastStore:
 
     async def pause(self, name: str, reason: str) -> None:
         """Stop sending after the chunks at hand; a pause that would end by itself no longer does."""
-        await self._change(
-            name,
-            "pause",
-            lambda _connection, _row: {
-                "paused_by": "member",
-                "pause_reason": reason[:LONGEST_REASON],
-                "resume_at": None,
-            },
-        )
+        await self._change(name, "pause", lambda _connection, _row: paused("member", reason))
 
     async def resume(self, name: str) -> None:
         """Go on sending. What was known of bounces and complaints until now no longer speaks against it."""
@@ -201,7 +192,7 @@ class BroadcastStore:
         def resumed(connection: Connection, row: Any) -> dict[str, Any]:
             totals, _, _ = totals_of(connection, row.id)
             forgiven = {f"forgiven_{name}": number for name, number in asdict(totals).items()}
-            return {"paused_by": None, "pause_reason": None, "resume_at": None, **forgiven}
+            return {**NOT_PAUSED, **forgiven}
 
         await self._change(name, "resume", resumed)
 

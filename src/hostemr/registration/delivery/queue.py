@@ -2,7 +2,7 @@
 
 A chunk is pending, then sending under one worker's lease, then done. Where a worker did not say
 what became of its chunk, the chunk is ambiguous: nobody may send it before `due_at`, so that the
-provider's reports can tell who got it (feedback/store.py). Who is still pending then is sent to again.
+provider's reports can tell who got it (feedback/reports.py). Who is still pending then is sent to again.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from hostemr.registration.schema import broadcast, chunk, delivery
 LONGEST_BACK_OFF_SECONDS = 900
 LONGEST_ERROR = 255
 LONGEST_PROVIDER_ID = 128
+NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class DeliveryQueue:
     async def release(self, claim: Claim, *, after_seconds: float = 0.0) -> None:
         """Give back a chunk of which nothing more was sent than was recorded."""
         due = self._clock() + timedelta(seconds=after_seconds)
-        await self._change_held(claim, {"state": "pending", "due_at": due, "lease_owner": None, "lease_until": None})
+        await self._change_held(claim, {"state": "pending", "due_at": due, **NO_LEASE})
 
     async def leave_ambiguous(self, claim: Claim) -> None:
         """Say that nobody knows what became of the recipients that were not recorded."""
@@ -132,7 +133,7 @@ class DeliveryQueue:
         return await self._database.write(work)
 
     def _ambiguous(self, now: datetime) -> dict[str, Any]:
-        return {"state": "ambiguous", "due_at": now + self._reconcile, "lease_owner": None, "lease_until": None}
+        return {"state": "ambiguous", "due_at": now + self._reconcile, **NO_LEASE}
 
     async def _change_held(self, claim: Claim, values: dict[str, Any]) -> None:
         change = update(chunk).where(_is(claim), chunk.c.state == "sending", chunk.c.lease_owner == claim.owner)
@@ -247,12 +248,11 @@ class DeliveryQueue:
         return self._statements.lock.execute(connection, broadcast=claim.broadcast_id, chunk=claim.number).first()
 
     def _after(self, claim: Claim, outcomes: Sequence[Outcome], pending: int, now: datetime) -> dict[str, Any]:
-        free = {"lease_owner": None, "lease_until": None}
         if not pending:
-            return {"state": "done", "due_at": None, **free}
+            return {"state": "done", "due_at": None, **NO_LEASE}
         if any(outcome.state == "ambiguous" for outcome in outcomes):
             return self._ambiguous(now)
-        return {"state": "pending", "due_at": now + timedelta(seconds=back_off_seconds(claim.tries)), **free}
+        return {"state": "pending", "due_at": now + timedelta(seconds=back_off_seconds(claim.tries)), **NO_LEASE}
 
     def _write(
         self, connection: Connection, claim: Claim, tried: Sequence[tuple[Recipient, Outcome]], now: datetime

@@ -25,12 +25,8 @@ from hostemr.registration.delivery.ses_errors import (
     single_calls_may_help,
     translated,
 )
+from hostemr.registration.feedback.events import BROADCAST_TAG, RECIPIENT_TAG
 from hostemr.registration.links import UNSUBSCRIBE_PLACEHOLDER, unsubscribe_url
-
-TAG_BROADCAST = "hostemr_broadcast"
-TAG_RECIPIENT = "hostemr_recipient"
-MOST_RECIPIENTS = 50
-"""SendBulkEmail's limit (SES API v2 reference, BulkEmailEntries)."""
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
@@ -80,7 +76,7 @@ class SESSender:
         return self._configuration_set is not None
 
     async def send(self, letter: Letter, recipients: Sequence[Recipient]) -> Sequence[Outcome]:
-        """Send to at most 50 recipients; see the port for what is raised."""
+        """Send to at most 50 recipients (SES API v2 reference, BulkEmailEntries); see the port for what is raised."""
         if not recipients:
             return []
         outcomes: Sequence[Outcome] = await self._in_thread(lambda: self._send(letter, recipients))
@@ -209,8 +205,8 @@ def _headers(url: str) -> list[dict[str, str]]:
 
 def _tags(letter: Letter, recipient: Recipient) -> list[dict[str, str]]:
     return [
-        {"Name": TAG_BROADCAST, "Value": letter.broadcast},
-        {"Name": TAG_RECIPIENT, "Value": str(recipient.number)},
+        {"Name": BROADCAST_TAG, "Value": letter.broadcast},
+        {"Name": RECIPIENT_TAG, "Value": str(recipient.number)},
     ]
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, literal_column, or_
 from hostemr.registration.database import Database, upsert
 from hostemr.registration.lifecycle import SENDABLE
 from hostemr.registration.links import CATEGORIES
+from hostemr.registration.opted_in import opted_in
 from hostemr.registration.prepared import PreparedInsert, PreparedStatement
 from hostemr.registration.progress import BY_CHUNK
 from hostemr.registration.schema import broadcast, chunk, delivery, subscriber
@@ -69,9 +70,7 @@ class QueueStatements:
                     subscriber.c.id,
                     subscriber.c.email,
                     subscriber.c.token,
-                    and_(subscriber.c.status == "active", subscriber.c[f"{category}_opted_out_at"].is_(None)).label(
-                        "wants"
-                    ),
+                    opted_in(category).label("wants"),
                     delivery.c.attempts,
                 )
                 .select_from(delivery)

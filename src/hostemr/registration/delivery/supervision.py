@@ -12,12 +12,10 @@ from sqlalchemy import Connection, and_, select, update
 
 from hostemr.registration.database import Database
 from hostemr.registration.delivery.canary import Limits, verdict
-from hostemr.registration.lifecycle import SENDABLE
+from hostemr.registration.lifecycle import NOT_PAUSED, SENDABLE, PausedBy, paused
 from hostemr.registration.progress import COUNTS, Totals, totals_of
 from hostemr.registration.schema import broadcast
 
-PausedBy = Literal["member", "canary", "quota", "account", "content"]
-LONGEST_REASON = 500
 TRY_AGAIN_AFTER = timedelta(hours=1)
 """A pause for the account's sake ends by itself: an advisory must not wait for somebody to notice."""
 
@@ -56,18 +54,16 @@ class Supervision:
         return await self._pause(and_(broadcast.c.id == identity, broadcast.c.state.in_(sorted(SENDABLE))), by, reason)
 
     async def _pause(self, which: Any, by: PausedBy, reason: str, resume_at: datetime | None = None) -> int:
-        pause = update(broadcast).where(which).values(_paused(by, reason, resume_at))
-        paused = await self._database.write_each(lambda connection: connection.execute(pause).rowcount)
-        if paused:
-            self._log.warning("broadcasts paused", by=by, reason=reason, broadcasts=paused)
-        return paused
+        pause = update(broadcast).where(which).values(paused(by, reason, resume_at))
+        changed = await self._database.write_each(lambda connection: connection.execute(pause).rowcount)
+        if changed:
+            self._log.warning("broadcasts paused", by=by, reason=reason, broadcasts=changed)
+        return changed
 
     def _look_after(self, connection: Connection) -> int:
         now = self._clock()
         over = and_(broadcast.c.state == "paused", broadcast.c.resume_at <= now)
-        connection.execute(
-            update(broadcast).where(over).values(state="queued", paused_by=None, pause_reason=None, resume_at=None)
-        )
+        connection.execute(update(broadcast).where(over).values(state="queued", **NOT_PAUSED))
         sendable = select(broadcast).where(broadcast.c.state.in_(sorted(SENDABLE))).order_by(broadcast.c.id)
         return sum(self._look_after_one(connection, row, now) for row in connection.execute(sendable).all())
 
@@ -78,7 +74,7 @@ class Supervision:
         reason = verdict(totals, forgiven, self._rules.limits, final=final)
         if reason is not None and unfinished:
             self._log.warning("broadcast stopped itself", broadcast=row.uuid, reason=reason)
-            self._set(connection, row, _paused("canary", reason, None))
+            self._set(connection, row, paused("canary", reason))
             return False
         if not unfinished:
             finished = self._set(connection, row, {"state": "done", "finished_at": now})
@@ -98,7 +94,3 @@ class Supervision:
     def _set(connection: Connection, row: Any, values: dict[str, Any]) -> bool:
         same = and_(broadcast.c.id == row.id, broadcast.c.state == row.state, broadcast.c.wave == row.wave)
         return connection.execute(update(broadcast).where(same).values(values)).rowcount == 1
-
-
-def _paused(by: PausedBy, reason: str, resume_at: datetime | None) -> dict[str, Any]:
-    return {"state": "paused", "paused_by": by, "pause_reason": reason[:LONGEST_REASON], "resume_at": resume_at}

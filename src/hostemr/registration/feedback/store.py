@@ -11,9 +11,8 @@ from sqlalchemy import ColumnElement, Connection, case, delete, select, update
 
 from hostemr.registration.database import Database
 from hostemr.registration.links import CATEGORIES, Category
+from hostemr.registration.opted_in import OPTED_OUT_AT
 from hostemr.registration.schema import confirmation, subscriber
-
-OPTED_OUT_AT = {"security": subscriber.c.security_opted_out_at, "news": subscriber.c.news_opted_out_at}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import click
 
 from hostemr.cli import cli
+from hostemr.deployment.reference import settings_markdown as deployment_markdown
 from hostemr.registration.reference import metrics_markdown, settings_markdown
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -32,10 +34,11 @@ def cli_markdown() -> str:
     return "\n".join(parts) + "\n"
 
 
-PAGES = {
+PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_markdown,
     "registration-settings.md": settings_markdown,
     "metrics.md": metrics_markdown,
+    "settings-openemr.md": partial(deployment_markdown, "openemr"),
 }
 
 

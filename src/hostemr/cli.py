@@ -12,6 +12,7 @@ import click
 from hostemr.errors import EXIT_STATUSES, HostemrError
 
 VERBS = {
+    "settings": ("hostemr.deployment.commands", "settings", "List a deployment's settings, or check a cdk.json."),
     "serve": ("hostemr.registration.commands", "serve", "Run the registration service."),
     "worker": ("hostemr.registration.commands", "worker", "Send broadcasts; any number of workers, on any machine."),
     "registration": ("hostemr.registration.commands", "registration", "Manage the registration service's data."),

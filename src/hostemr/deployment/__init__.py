@@ -1,0 +1,1 @@
+"""What a deployment is, as frozen data. Imports nothing of hostemr but its errors."""

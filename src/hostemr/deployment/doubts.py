@@ -1,0 +1,59 @@
+"""What a deployment's settings allow but an operator should think about twice."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hostemr.deployment.settings import FargateSettings
+
+
+def doubts(settings: FargateSettings) -> tuple[str, ...]:
+    """One sentence for each doubtful choice: what it means, and what to change."""
+    return (*_of_access(settings), *_of_running(settings))
+
+
+def _of_access(settings: FargateSettings) -> list[str]:
+    found = []
+    if not settings.https:
+        found.append(
+            "certificate_arn is null: patients' data and passwords travel unencrypted between browsers and the "
+            "load balancer, which only a trial without real patients may do; give the ARN of an ACM certificate"
+        )
+    if not settings.allowed_ranges:
+        found.append(
+            "security_group_ip_range is null: nobody can reach the load balancer; give the networks of the clinic"
+        )
+    if any(ipaddress.ip_network(one).prefixlen == 0 for one in settings.allowed_ranges) and not settings.enable_waf:
+        found.append(
+            "security_group_ip_range lets in the whole internet and enable_waf is false: "
+            "turn the firewall on, or give the networks of the clinic"
+        )
+    if settings.enable_ecs_exec:
+        found.append(
+            "enable_ecs_exec is true: whoever may call ecs:ExecuteCommand gets a shell beside patients' data; "
+            "turn it off when the work is done"
+        )
+    return found
+
+
+def _of_running(settings: FargateSettings) -> list[str]:
+    found = []
+    interval, pause = settings.background_services_interval_minutes, settings.aurora_auto_pause_minutes
+    # A run also takes a moment, so an interval equal to the pause leaves no idle time of that length.
+    if settings.database_pauses and settings.background_services and interval <= pause:
+        found.append(
+            f"background_services_interval_minutes is {interval}, not above aurora_auto_pause_minutes {pause}: "
+            "the database never falls asleep, though aurora_minimum_capacity 0 lets it; raise the interval"
+        )
+    if settings.enable_alarms and not settings.monitoring_email:
+        found.append("enable_monitoring_alarms is true, but monitoring_email is null: nobody hears the alarms")
+    if settings.image_digest is None:
+        found.append(
+            f"{settings.application}_image_digest is null: the tag {settings.version} can be moved to another image "
+            "between two starts of a task; pin the digest"
+        )
+    if not settings.rds_deletion_protection:
+        found.append("rds_deletion_protection is false: one call deletes the database; leave it off only to remove it")
+    return found

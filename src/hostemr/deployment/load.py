@@ -1,0 +1,177 @@
+"""From cdk.json's context, `-c` and `--set` to settings: all of them, or every error at once."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hostemr.deployment.rules import Values, conflicts
+from hostemr.deployment.setting import APPLICATION_DEFAULTS, Setting
+from hostemr.deployment.settings import FargateSettings
+from hostemr.deployment.table import SIZE, settings_of
+from hostemr.errors import SettingsError
+
+APPLICATIONS = tuple(APPLICATION_DEFAULTS)
+"""The names of the applications that have deployments on Fargate."""
+
+# The CDK's command line keeps these in the context too, under names without its marks:
+# `cdk acknowledge` and `cdk cli-telemetry` write them into cdk.context.json.
+_CDK_KEYS = frozenset({"acknowledged-issue-numbers", "cli-telemetry"})
+
+_RETIRED = {
+    "disable_rds_deletion_protection_on_destroy": "hostemr never weakens a protection by itself; remove it, "
+    "and deploy once with rds_deletion_protection false before you delete the database",
+    "enable_long_term_cloudtrail_monitoring": "use enable_cloudtrail",
+}
+
+
+def load(application: str, context: Mapping[str, object]) -> FargateSettings:
+    """The settings of `application` from the keys and values of a CDK context.
+
+    Values are JSON types or strings, as `-c` gives them. Keys that are the CDK's own pass untouched.
+    Raises SettingsError with one line for each problem: key, value got, what was expected, what to change.
+    """
+    rows = {row.key(application): row for row in _rows(application)}
+    problems: list[str] = []
+    given: dict[str, Any] = {}
+    broken: set[str] = set()
+    for key, value in context.items():
+        if _belongs_to_cdk(key):
+            continue
+        if key not in rows:
+            problems.append(_unknown(key, rows))
+            continue
+        _take(rows[key], key, value, given=given, broken=broken, problems=problems)
+    size = given.get("size", SIZE.default)
+    # A default that hangs on a size nobody knows judges nothing.
+    defaults = {
+        row.attribute: row.default_for(application, size)
+        for row in _rows(application)
+        if "size" not in broken or not row.varies_with_size
+    }
+    values = {attribute: value for attribute, value in (defaults | given).items() if attribute not in broken}
+    problems += conflicts(Values(application, size, values, frozenset(given)))
+    if problems:
+        raise SettingsError(problems, hint=f"`hostemr settings {application}` lists every setting with its meaning")
+    return FargateSettings(application=application, **_of_other_applications(application), **values)
+
+
+def load_file(application: str, path: Path, overrides: Mapping[str, object] | None = None) -> FargateSettings:
+    """The settings in the `context` of a cdk.json, with `overrides` above them.
+
+    Raises SettingsError where the file cannot be read or used, naming the line where its JSON is broken.
+    """
+    return load(application, {**_context(path), **(overrides or {})})
+
+
+def assignments(texts: Iterable[str]) -> dict[str, str]:
+    """The keys and values of `KEY=VALUE` texts, as `-c` and `--set` have them; the last of a key counts."""
+    pairs = [text.partition("=") for text in texts]
+    problems = [f"{key!r}: expected KEY=VALUE" for key, equals, _ in pairs if not equals or not key.strip()]
+    if problems:
+        raise SettingsError(problems)
+    return {key.strip(): value for key, _, value in pairs}
+
+
+def as_context(settings: FargateSettings) -> dict[str, object]:
+    """The settings as JSON values under their names in cdk.json: `load` makes the same settings of them."""
+    context: dict[str, object] = {}
+    told: set[str] = set()
+    for row in _rows(settings.application):
+        # Of several names for one attribute the first says it all.
+        if row.attribute not in told:
+            told.add(row.attribute)
+            context[row.key(settings.application)] = as_json(row, getattr(settings, row.attribute))
+    return context
+
+
+def as_json(row: Setting, value: Any) -> object:
+    """A valid value as JSON has it."""
+    if row.kind.nullable and value == row.kind.absent:
+        return None
+    if isinstance(value, tuple):
+        return list(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _rows(application: str) -> Sequence[Setting]:
+    if application not in APPLICATIONS:
+        raise SettingsError([f"there is no deployment {application!r}: expected {' or '.join(APPLICATIONS)}"])
+    return settings_of(application)
+
+
+def _belongs_to_cdk(key: str) -> bool:
+    return "@" in key or ":" in key or key.startswith("aws-cdk") or key in _CDK_KEYS
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    if key in _RETIRED:
+        return f"{key} is no setting any more: {_RETIRED[key]}"
+    near = difflib.get_close_matches(key, list(known), n=1)
+    return f"{key} is no setting of hostemr" + (f"; did you mean {near[0]}?" if near else "; remove it")
+
+
+def _take(
+    row: Setting, key: str, value: object, *, given: dict[str, Any], broken: set[str], problems: list[str]
+) -> None:
+    """Parse one value into `given`, or say into `problems` what is wrong with it."""
+    if value is None or value == "null" or (value == "" and row.kind.nullable):
+        # Null is a value where the kind says so; elsewhere it asks for the default, as if the key were absent.
+        if row.kind.nullable:
+            given.setdefault(row.attribute, row.kind.absent)
+        return
+    try:
+        parsed = row.kind.parse(value)
+    except ValueError as error:
+        broken.add(row.attribute)
+        problems.append(f"{key} is {_shown(value)}: {error}")
+        return
+    earlier = given.get(row.attribute)
+    # Several names for one list add up; no other attribute has several names.
+    given[row.attribute] = tuple(dict.fromkeys((*earlier, *parsed))) if isinstance(earlier, tuple) else parsed
+
+
+def _of_other_applications(application: str) -> dict[str, Any]:
+    """The attributes that only other applications have settings for, at their defaults."""
+    own = {row.attribute for row in _rows(application)}
+    return {
+        row.attribute: row.default for other in APPLICATIONS for row in settings_of(other) if row.attribute not in own
+    }
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 160 else f"{text[:157]}…"
+
+
+def _context(path: Path) -> Mapping[str, object]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
+    except OSError as error:
+        raise SettingsError([f"{path} cannot be read: {error.strerror or error}"]) from error
+    except json.JSONDecodeError as error:
+        raise SettingsError([f"{path}, line {error.lineno}, column {error.colno}: {error.msg}"]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{path} is no text in UTF-8: {error.reason} at byte {error.start}"]) from error
+    except _KeyTwiceError as error:
+        raise SettingsError([f"{path}: {error} is written twice; remove one"]) from error
+    context = document.get("context", {}) if isinstance(document, dict) else None
+    if not isinstance(context, dict):
+        raise SettingsError([f'{path}: expected {{"app": …, "context": {{…}}}}, as the CDK reads it'])
+    return context
+
+
+class _KeyTwiceError(Exception):
+    """JSON takes the last of two silently; whoever edits the other would wonder."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in seen:
+            raise _KeyTwiceError(key)
+        seen[key] = value
+    return seen

@@ -1,0 +1,32 @@
+"""The names of what stacks tell: written by `stacks`, read by `operate` and by people.
+
+A stack's own outputs are its promise to an operator. The exports are the promise of the data stack to the service
+stack: readable, and the same whatever is switched on, because CloudFormation refuses to change or remove an export
+that another stack imports.
+"""
+
+from __future__ import annotations
+
+URL = "Url"
+ADMINISTRATOR_SECRET = "AdministratorSecretArn"  # noqa: S105, the name of an output
+CLUSTER = "ClusterName"
+SERVICE = "ServiceName"
+DATABASE_HOST = "DatabaseHost"
+BACKUP_VAULT = "BackupVaultName"
+DASHBOARD = "DashboardName"
+SETUP_FUNCTION = "SetupFunctionName"
+
+DATA_STACK_OUTPUTS = (DATABASE_HOST, ADMINISTRATOR_SECRET, BACKUP_VAULT)
+SERVICE_STACK_OUTPUTS = (URL, CLUSTER, SERVICE, SETUP_FUNCTION)
+"""Outputs that are always there; `DASHBOARD` only where alarms are on."""
+
+
+def stack_names(application: str, suffix: str = "") -> tuple[str, str]:
+    """The data stack's name and the service stack's, such as `openemr-data` and `openemr-service`."""
+    tail = f"-{suffix}" if suffix else ""
+    return f"{application}-data{tail}", f"{application}-service{tail}"
+
+
+def export_name(data_stack: str, value: str) -> str:
+    """The name under which a data stack exports a value, unique in an account and region."""
+    return f"{data_stack}:{value}"

@@ -1,0 +1,96 @@
+"""The settings as text for the command line and for docs/reference, which tests hold against them."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from hostemr.deployment.applications import APPLICATIONS
+from hostemr.deployment.load import as_json
+from hostemr.deployment.setting import Setting
+from hostemr.deployment.sizes import SIZES
+from hostemr.deployment.table import settings_of
+
+SOURCES = {
+    "seed": "host-openemr-on-aws-fargate, which hostemr replaces",
+    "peer": "its successor openemr-on-ecs",
+    "ours": "hostemr",
+}
+
+
+def settings_rows(application: str, size: str) -> list[dict[str, object]]:
+    """One row for each setting, in the order of the table, with the defaults of one size."""
+    return [
+        {
+            "name": row.key(application),
+            "type": row.kind.text,
+            "default": as_json(row, row.default_for(application, size)),
+            "varies_with_size": row.varies_with_size,
+            "meaning": row.meaning,
+            "source": row.source,
+        }
+        for row in settings_of(application)
+    ]
+
+
+def size_facts(name: str) -> dict[str, object]:
+    """What a size is for, and what it gives up."""
+    size = SIZES[name]
+    return {"name": size.name, "purpose": size.purpose, "gives_up": list(size.gives_up)}
+
+
+def settings_text(application: str, size: str, width: int) -> str:
+    """The size's description and the settings, no line longer than `width` unless one word is."""
+    return "\n".join(_lines(application, size, width)) + "\n"
+
+
+def _lines(application: str, size: str, width: int) -> Iterator[str]:
+    facts = SIZES[size]
+    yield from textwrap.wrap(f"Size {facts.name}. {facts.purpose} It gives up:", width)
+    for line in facts.gives_up:
+        yield from textwrap.wrap(line, width, initial_indent="- ", subsequent_indent="  ")
+    for row in settings_rows(application, size):
+        yield ""
+        yield from textwrap.wrap(f"{row['name']} = {json.dumps(row['default'])}", width, break_long_words=False)
+        for text in (row["meaning"], f"Type: {row['type']}.", f"Source: {row['source']}."):
+            yield from textwrap.wrap(str(text), width, initial_indent="    ", subsequent_indent="    ")
+
+
+def settings_markdown(application: str) -> str:
+    """docs/reference/settings-APPLICATION.md."""
+    lines = [
+        f"# Settings of {APPLICATIONS[application].title} on AWS Fargate",
+        "",
+        f"Made by `make docs`. They stand in the `context` of `deployments/{application}/cdk.json`;",
+        "`cdk -c NAME=VALUE` overrides one. `null` asks for the default, except where the type says that null is a",
+        f"value. An unknown name is refused. `hostemr settings {application}` prints the same.",
+        "",
+        "## Sizes",
+        "",
+        "`size` chooses the defaults of the other settings; any setting given overrides it.",
+    ]
+    for size in SIZES.values():
+        lines += ["", f"### {size.name}", "", f"{size.purpose} It gives up:", ""]
+        lines += [f"- {line}" for line in size.gives_up]
+    lines += [
+        "",
+        "## Settings",
+        "",
+        f"Where there are three defaults, they are those of {', '.join(SIZES)}. Where the names come from:",
+        "",
+        *(f"- {source}: {meaning}" for source, meaning in SOURCES.items()),
+        "",
+        "| Name | Default | Type | Meaning | Source |",
+        "|---|---|---|---|---|",
+    ]
+    for row in settings_of(application):
+        cells = (f"`{row.key(application)}`", _defaults(row, application), row.kind.text, row.meaning, row.source)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _defaults(row: Setting, application: str) -> str:
+    values: list[Any] = [as_json(row, row.default_for(application, size)) for size in SIZES]
+    return " / ".join(f"`{json.dumps(one)}`" for one in (values if row.varies_with_size else values[:1]))

@@ -1,0 +1,141 @@
+"""The settings of one deployment on AWS Fargate, valid and frozen; `load.py` is the only way to make them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hostemr.deployment.doubts import doubts
+from hostemr.deployment.images import in_ecr
+
+Size = Literal["trial", "clinic", "hospital"]
+Egress = Literal["public_ip", "endpoints", "one_nat", "nat_per_zone"]
+Cache = Literal["valkey_serverless", "none"]
+RestoreTesting = Literal["off", "weekly", "monthly"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FargateSettings:
+    """What one deployment of OpenEMR or OpenMRS is: every attribute is a row of `table.SETTINGS`.
+
+    `application` is the record's name, such as `openemr`; it stands at the head of some external names.
+    """
+
+    application: str
+
+    size: Size
+    resource_suffix: str
+
+    allowed_ranges: tuple[str, ...]
+    certificate_arn: str | None
+    vpc_cidr: str
+    availability_zones: int
+    egress: Egress
+
+    version: str
+    image: str
+    image_digest: str | None
+    docker_hub_secret_arn: str | None
+
+    minimum_capacity: int
+    maximum_capacity: int
+    cpu_target_percent: int
+    memory_target_percent: int
+    task_cpu: int
+    task_memory: int
+    enable_ecs_exec: bool
+
+    activate_apis: bool
+    enable_patient_portal: bool
+    background_services_interval_minutes: int
+    setup_run: str
+
+    aurora_minimum_capacity: float
+    aurora_maximum_capacity: float
+    aurora_auto_pause_minutes: int
+    aurora_reader: bool
+    rds_deletion_protection: bool
+    credential_rotation_days: int
+
+    cache: Cache
+    cache_maximum_gigabytes: int
+
+    enable_waf: bool
+    waf_rate_limit: int | None
+    load_balancer_deletion_protection: bool
+
+    backup_vault_lock_days: int | None
+    backup_copy_vault_arn: str | None
+    restore_testing: RestoreTesting
+
+    enable_cloudtrail: bool
+    log_retention_days: int
+    enable_alarms: bool
+    monitoring_email: tuple[str, ...]
+    deployment_notification_email: tuple[str, ...]
+    enable_termination_protection: bool
+
+    @property
+    def https(self) -> bool:
+        """Whether browsers reach the load balancer over TLS; without a certificate there is only port 80."""
+        return self.certificate_arn is not None
+
+    @property
+    def port(self) -> int:
+        """The load balancer's port that serves the application."""
+        return 443 if self.https else 80
+
+    @property
+    def allowed_ranges_ipv4(self) -> tuple[str, ...]:
+        """The IPv4 networks that may reach the load balancer."""
+        return tuple(one for one in self.allowed_ranges if ":" not in one)
+
+    @property
+    def allowed_ranges_ipv6(self) -> tuple[str, ...]:
+        """The IPv6 networks that may reach the load balancer."""
+        return tuple(one for one in self.allowed_ranges if ":" in one)
+
+    @property
+    def dual_stack(self) -> bool:
+        """Whether the load balancer needs IPv6 addresses: only then an IPv6 range means anything."""
+        return bool(self.allowed_ranges_ipv6)
+
+    @property
+    def nat_gateways(self) -> int:
+        """How many NAT gateways the network has."""
+        return {"public_ip": 0, "endpoints": 0, "one_nat": 1, "nat_per_zone": self.availability_zones}[self.egress]
+
+    @property
+    def image_reference(self) -> str:
+        """What is pulled, before any pull-through cache: by digest where there is one, otherwise by tag."""
+        return f"{self.image}@{self.image_digest}" if self.image_digest else f"{self.image}:{self.version}"
+
+    @property
+    def image_in_ecr(self) -> bool:
+        """Whether the image lies in a private registry of Amazon ECR already."""
+        return in_ecr(self.image)
+
+    @property
+    def pull_through_cache(self) -> bool:
+        """Whether the image comes from Docker Hub by way of an ECR pull-through cache in the operator's account."""
+        return self.docker_hub_secret_arn is not None
+
+    @property
+    def shared_sessions(self) -> bool:
+        """Whether sessions live in the cache, where every task sees them; otherwise there may be one task only."""
+        return self.cache != "none"
+
+    @property
+    def database_pauses(self) -> bool:
+        """Whether the database falls asleep when nobody uses it."""
+        return self.aurora_minimum_capacity == 0
+
+    @property
+    def background_services(self) -> bool:
+        """Whether the application's background services run on a schedule."""
+        return self.background_services_interval_minutes > 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed but doubtful, one sentence each, with what to change."""
+        return doubts(self)

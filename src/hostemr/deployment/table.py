@@ -1,0 +1,25 @@
+"""Every setting of a Fargate deployment, in the order in which people read them."""
+
+from __future__ import annotations
+
+from hostemr.deployment.access_rows import ACCESS
+from hostemr.deployment.data_rows import BACKUP, DATABASE, WATCHING
+from hostemr.deployment.parsers import one_of
+from hostemr.deployment.setting import Setting
+from hostemr.deployment.sizes import DEFAULT_SIZE, SIZES
+from hostemr.deployment.task_rows import APPLICATION, IMAGES, TASKS
+
+SIZE = Setting(
+    name="size",
+    attribute="size",
+    kind=one_of(*SIZES),
+    default=DEFAULT_SIZE,
+    meaning="Which set of defaults the other settings have; any setting given overrides it.",
+)
+
+SETTINGS = (SIZE, *ACCESS, *IMAGES, *TASKS, *APPLICATION, *DATABASE, *BACKUP, *WATCHING)
+
+
+def settings_of(application: str) -> tuple[Setting, ...]:
+    """The rows that one application has."""
+    return tuple(one for one in SETTINGS if one.applications is None or application in one.applications)

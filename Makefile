@@ -67,5 +67,5 @@ $(VENV)/registration: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[registration,bench,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[registration,stacks,operate,bench,dev]'
 	@touch $@ $(VENV)/registration

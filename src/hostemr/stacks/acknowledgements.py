@@ -1,0 +1,215 @@
+"""Every finding of cdk-nag that is accepted: which rule, where, why, and the evidence that the reason holds.
+
+A finding is fixed or stands here. `Acknowledgement.evidence` reads the synthesized templates; tests run it for every
+configuration, and one that no longer matches a finding fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cdk_nag
+from constructs import Construct
+
+from hostemr.stacks import evidence
+from hostemr.stacks.evidence import Templates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """Findings of `rules` (as cdk-nag names them, with the finding in brackets where it has one) at `paths`."""
+
+    rules: tuple[str, ...]
+    paths: tuple[str, ...]
+    """Construct paths below the app, stacks as `data` and `service`. What a configuration does not make is skipped."""
+    reason: str
+    evidence: Callable[[Templates], bool]
+
+
+def _managed(name: str) -> str:
+    return f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/{name}]"
+
+
+_ROTATION = ("AwsSolutions-SMG4", "HIPAA.Security-SecretsManagerRotationEnabled")
+_FUNCTIONS = ("service/Setup/Runner/Function", "service/Rotation/Rotator/Function")
+
+ACKNOWLEDGEMENTS = (
+    Acknowledgement(
+        rules=("HIPAA.Security-S3DefaultEncryptionKMS",),
+        paths=("data/Buckets/AccessLogs",),
+        reason="Elastic Load Balancing delivers access logs only to buckets with S3-managed keys (SSE-S3). "
+        "The bucket holds access logs alone; the audit trail is in a bucket with a customer managed key.",
+        evidence=evidence.access_log_bucket_is_encrypted_and_takes_only_logs,
+    ),
+    Acknowledgement(
+        rules=("HIPAA.Security-S3BucketReplicationEnabled",),
+        paths=("data/Buckets/AccessLogs", "data/Buckets/Audit"),
+        reason="The buckets hold logs, not records; they are versioned and retained. Records are copied to another "
+        "region by AWS Backup where backup_copy_vault_arn asks for it.",
+        evidence=evidence.buckets_are_versioned_and_retained,
+    ),
+    Acknowledgement(
+        rules=("HIPAA.Security-VPCDefaultSecurityGroupClosed",),
+        paths=("data/Network/Vpc",),
+        reason="CloudFormation cannot change a VPC's default security group. Nothing wears it: every interface names "
+        "groups of its own.",
+        evidence=evidence.every_interface_names_its_security_groups,
+    ),
+    Acknowledgement(
+        rules=("HIPAA.Security-VPCNoUnrestrictedRouteToIGW",),
+        paths=("data/Network/PublicRouteIpv4", "data/Network/PublicRouteIpv6"),
+        reason="The load balancer and the way out need public subnets. No subnet gives public addresses by itself, "
+        "and database and files are in subnets without a route out.",
+        evidence=evidence.data_subnets_have_no_way_out,
+    ),
+    Acknowledgement(
+        rules=(_managed("AmazonRDSEnhancedMonitoringRole"),),
+        paths=("data/Database/Monitoring",),
+        reason="The policy that RDS prescribes for enhanced monitoring; only RDS's monitoring may assume the role.",
+        evidence=evidence.service_roles_trust_one_service,
+    ),
+    Acknowledgement(
+        rules=(
+            _managed("AWSBackupServiceRolePolicyForBackup"),
+            _managed("AWSBackupServiceRolePolicyForRestores"),
+        ),
+        paths=("data/Backups/Role",),
+        reason="AWS keeps the actions that a backup and a restore need current in these policies; a copy of ours "
+        "that lacks one would fail on the day it is needed. Only AWS Backup may assume the role.",
+        evidence=evidence.service_roles_trust_one_service,
+    ),
+    Acknowledgement(
+        rules=("AwsSolutions-RDS11",),
+        paths=("data/Database/Cluster",),
+        reason="Another port hides nothing: only members of one security group reach the database at all, over TLS.",
+        evidence=evidence.only_the_clients_group_reaches_the_database,
+    ),
+    Acknowledgement(
+        rules=("AwsSolutions-RDS14",),
+        paths=("data/Database/Cluster",),
+        reason="Backtracking rewinds the live cluster in place, every record with it. Any second of the last 35 days "
+        "can be restored beside it instead.",
+        evidence=evidence.any_second_of_35_days_can_be_restored,
+    ),
+    Acknowledgement(
+        rules=("HIPAA.Security-RDSAutomaticMinorVersionUpgradeEnabled",),
+        paths=("data/Database/Writer", "data/Database/Reader"),
+        reason="AWS advises against it for a long-term support release, which it would leave "
+        "(AuroraMySQL.Update.SpecialVersions.html); AWS applies critical patches to the release itself.",
+        evidence=evidence.engine_is_a_long_term_support_release,
+    ),
+    Acknowledgement(
+        rules=("HIPAA.Security-RDSInBackupPlan",),
+        paths=("data/Database/Writer", "data/Database/Reader"),
+        reason="Aurora is backed up as a cluster, and the plan selects the cluster; an instance holds no data.",
+        evidence=evidence.plan_selects_cluster_and_files,
+    ),
+    Acknowledgement(
+        rules=_ROTATION,
+        paths=("data/Credentials/Administrator",),
+        reason="The first password of a person, who changes it after signing in; the application never reads it "
+        "again. Rotating the secret would change nothing but the secret.",
+        evidence=evidence.only_the_setup_task_reads_the_administrator_secret,
+    ),
+    Acknowledgement(
+        rules=_ROTATION,
+        paths=("data/Credentials/Database",),
+        reason="It is rotated, by a schedule in the service stack, whose tasks the rotation needs.",
+        evidence=evidence.database_secret_rotates,
+    ),
+    Acknowledgement(
+        rules=_ROTATION,
+        paths=("service/Cache/Credential",),
+        reason="It opens sessions alone, from inside one security group, and is made anew with the service stack.",
+        evidence=evidence.only_tasks_reach_the_cache,
+    ),
+    Acknowledgement(
+        rules=("HIPAA.Security-ALBHttpToHttpsRedirection", "HIPAA.Security-ELBv2ACMCertificateRequired"),
+        paths=("service/LoadBalancer/Http",),
+        reason="Only without certificate_arn, as in the seed: for a first look without patients. The load balancer "
+        "is closed until addresses are named, and every synthesis warns.",
+        evidence=evidence.plain_http_only_without_a_certificate,
+    ),
+    Acknowledgement(
+        rules=("AwsSolutions-ECS2",),
+        paths=("service/Tasks/Worker", "service/Tasks/Setup", "service/Tasks/Rotation"),
+        reason="The environment holds names, addresses and public certificates. What is secret comes from Secrets "
+        "Manager.",
+        evidence=evidence.environment_holds_no_secret,
+    ),
+    Acknowledgement(
+        rules=("AwsSolutions-IAM5[Resource::*]",),
+        paths=("service/Setup/RunTasks",),
+        reason="Tasks have no ARN before they run; the condition ecs:cluster binds the statement to this cluster, "
+        "and iam:PassRole to the set-up task's two roles.",
+        evidence=evidence.running_tasks_is_bound_to_the_cluster,
+    ),
+    Acknowledgement(
+        rules=("AwsSolutions-IAM5[Resource::*]",),
+        paths=("service/Tasks/Exec",),
+        reason="The channels of ECS Exec and logs:DescribeLogGroups know no resource. Only with enable_ecs_exec.",
+        evidence=evidence.exec_statements_are_the_documented_ones,
+    ),
+    Acknowledgement(
+        rules=("AwsSolutions-IAM5[Resource::*]",),
+        paths=("service/Tasks/PullAndLog",),
+        reason="ecr:GetAuthorizationToken gives a token for a registry and knows no resource. Only with an image "
+        "in ECR.",
+        evidence=evidence.only_the_registry_token_is_for_everything,
+    ),
+    Acknowledgement(
+        rules=(
+            "HIPAA.Security-LambdaInsideVPC",
+            "HIPAA.Security-LambdaDLQ",
+            "HIPAA.Security-LambdaConcurrency",
+        ),
+        paths=_FUNCTIONS,
+        reason="They call AWS's APIs and reach neither database nor files, so the VPC would only cost them a way "
+        "out. Their callers wait for an answer and retry: CloudFormation and Secrets Manager report what failed. "
+        "Reserved concurrency cannot be had in a new account; the database's lock lets one set-up run at a time.",
+        evidence=evidence.functions_reach_no_patient_data,
+    ),
+    Acknowledgement(
+        rules=("AwsSolutions-EC23",),
+        paths=("service/LoadBalancer/Admit*",),
+        reason="security_group_ip_range opens the load balancer to the whole internet, on purpose; no other group.",
+        evidence=evidence.only_the_load_balancer_is_open,
+    ),
+)
+
+
+def acknowledge(stacks: Mapping[str, Construct]) -> None:
+    """Tell cdk-nag of every acknowledgement whose constructs exist. `stacks` has the keys `data` and `service`."""
+    for entry in ACKNOWLEDGEMENTS:
+        for path in entry.paths:
+            for construct in _found(stacks, path):
+                cdk_nag.NagSuppressions.add_resource_suppressions(
+                    construct, [_suppression(rule, entry.reason) for rule in entry.rules]
+                )
+
+
+def _suppression(rule: str, reason: str) -> cdk_nag.NagPackSuppression:
+    name, _, finding = rule.partition("[")
+    applies: list[Any] = [finding.rstrip("]")] if finding else []
+    return cdk_nag.NagPackSuppression(id=name, reason=reason, applies_to=applies or None)
+
+
+def _found(stacks: Mapping[str, Construct], path: str) -> list[Construct]:
+    """The constructs at a path; a star at its end stands for any rest of the last name."""
+    stack, *names = path.split("/")
+    here: Construct | None = stacks[stack]
+    for name in names[:-1]:
+        here = None if here is None else _child(here, name)
+    if here is None:
+        return []
+    last = names[-1]
+    if last.endswith("*"):
+        return [child for child in here.node.children if child.node.id.startswith(last[:-1])]  # type: ignore[misc]
+    child = _child(here, last)
+    return [] if child is None else [child]
+
+
+def _child(parent: Construct, name: str) -> Construct | None:
+    return parent.node.try_find_child(name)  # type: ignore[return-value]

@@ -1,0 +1,31 @@
+"""Settings to app: the two stacks of an application on Fargate, with cdk-nag always on."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+import cdk_nag
+
+from hostemr.deployment.applications import Application
+from hostemr.deployment.settings import FargateSettings
+from hostemr.stacks.acknowledgements import acknowledge
+from hostemr.stacks.data import DataStack
+from hostemr.stacks.service import ServiceStack
+
+
+def build(application: Application, settings: FargateSettings, *, outdir: str | None = None) -> cdk.App:
+    """The app of one deployment, ready to be synthesized."""
+    app = cdk.App(
+        outdir=outdir,
+        analytics_reporting=False,
+        # cfn-lint says the same in `make check`, where seconds do not matter.
+        builtin_cloud_formation_validation=False,
+    )
+    data = DataStack(app, application=application, settings=settings)
+    service = ServiceStack(app, application=application, settings=settings)
+    service.add_stack_dependency(data)
+    acknowledge({"data": data, "service": service})
+    for warning in settings.warnings:
+        cdk.Annotations.of(service).add_warning(warning)
+    for pack in (cdk_nag.AwsSolutionsChecks(verbose=True), cdk_nag.HIPAASecurityChecks(verbose=True)):
+        cdk.Aspects.of(app).add(pack)
+    return app

@@ -1,0 +1,142 @@
+"""Where logs rest: one bucket for access logs, one for what an auditor asks for. Both outlive the stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from hostemr.stacks.policies import VERSION, arn
+
+SEVEN_YEARS_DAYS = 2557
+"""Longer than the six years of 45 CFR 164.316(b)(2)(i)."""
+_GLACIER_AFTER_DAYS = 90
+
+
+class Buckets(Construct):
+    """`access_logs` takes what AWS can only write with S3's own keys; `audit` is encrypted with ours."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002
+        *,
+        key_arn: str,
+        log_retention_days: int,
+        trail_name: str,
+    ) -> None:
+        super().__init__(scope, id)
+        # Elastic Load Balancing writes only to buckets with S3-managed keys.
+        # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
+        self.access_logs = self._bucket(
+            "AccessLogs",
+            encryption={"sseAlgorithm": "AES256"},
+            rules=[_expire_after(log_retention_days)],
+        )
+        self.audit = self._bucket(
+            "Audit",
+            encryption={"sseAlgorithm": "aws:kms", "kmsMasterKeyId": key_arn},
+            rules=[{**_expire_after(SEVEN_YEARS_DAYS), "transitions": [_to_glacier()]}],
+        )
+        self.audit.logging_configuration = s3.CfnBucket.LoggingConfigurationProperty(
+            destination_bucket_name=self.access_logs.ref, log_file_prefix="s3/"
+        )
+        self.access_logs_policy = self._policy("AccessLogs", self.access_logs, _access_log_statements(self.access_logs))
+        self.audit_policy = self._policy("Audit", self.audit, _trail_statements(self.audit, trail_name))
+
+    def _bucket(self, name: str, *, encryption: Mapping[str, Any], rules: list[dict[str, Any]]) -> s3.CfnBucket:
+        bucket = s3.CfnBucket(
+            self,
+            name,
+            bucket_encryption={
+                "serverSideEncryptionConfiguration": [
+                    {"serverSideEncryptionByDefault": dict(encryption), "bucketKeyEnabled": True}
+                ]
+            },
+            lifecycle_configuration={"rules": rules},
+            ownership_controls={"rules": [{"objectOwnership": "BucketOwnerEnforced"}]},
+            public_access_block_configuration={
+                "blockPublicAcls": True,
+                "blockPublicPolicy": True,
+                "ignorePublicAcls": True,
+                "restrictPublicBuckets": True,
+            },
+            versioning_configuration={"status": "Enabled"},
+        )
+        bucket.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        return bucket
+
+    def _policy(self, name: str, bucket: s3.CfnBucket, statements: list[dict[str, Any]]) -> s3.CfnBucketPolicy:
+        tls_only = {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [bucket.attr_arn, f"{bucket.attr_arn}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+        policy = s3.CfnBucketPolicy(
+            self,
+            f"{name}Policy",
+            bucket=bucket.ref,
+            policy_document={"Version": VERSION, "Statement": [tls_only, *statements]},
+        )
+        policy.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        return policy
+
+
+def _expire_after(days: int) -> dict[str, Any]:
+    return {
+        "id": "ExpireWhenNoLongerNeeded",
+        "status": "Enabled",
+        "expirationInDays": days,
+        "noncurrentVersionExpiration": {"noncurrentDays": 30},
+        "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7},
+    }
+
+
+def _to_glacier() -> dict[str, Any]:
+    return {"storageClass": "GLACIER", "transitionInDays": _GLACIER_AFTER_DAYS}
+
+
+def _delivery(sid: str, service: str, action: str, resource: str, source: str | None = None) -> dict[str, Any]:
+    condition: dict[str, Any] = {"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}}
+    if source is not None:
+        condition["ArnLike"] = {"aws:SourceArn": source}
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": action,
+        "Resource": resource,
+        "Condition": condition,
+    }
+
+
+def _access_log_statements(bucket: s3.CfnBucket) -> list[dict[str, Any]]:
+    """The load balancer, the flow log and S3 itself may add logs, each below its own prefix.
+
+    Sources: enable-access-logging.html (ELB), flow-logs-s3-permissions.html (VPC),
+    enable-server-access-logging.html (S3), all on docs.aws.amazon.com.
+    """
+    account, mine = cdk.Aws.ACCOUNT_ID, bucket.attr_arn
+    balancer, flows, s3_itself = "logdelivery.elasticloadbalancing.amazonaws.com", "delivery.logs.amazonaws.com", "s3/*"
+    return [
+        _delivery("LoadBalancerLogs", balancer, "s3:PutObject", f"{mine}/alb/AWSLogs/{account}/*"),
+        _delivery("FlowLogs", flows, "s3:PutObject", f"{mine}/vpc/AWSLogs/{account}/*", arn("logs", "*")),
+        _delivery("FlowLogsLook", flows, "s3:GetBucketAcl", mine, arn("logs", "*")),
+        _delivery("S3AccessLogs", "logging.s3.amazonaws.com", "s3:PutObject", f"{mine}/{s3_itself}"),
+    ]
+
+
+def _trail_statements(bucket: s3.CfnBucket, trail_name: str) -> list[dict[str, Any]]:
+    """CloudTrail may write its log files, and look whether it may (create-s3-bucket-policy-for-cloudtrail.html)."""
+    trail, service = arn("cloudtrail", f"trail/{trail_name}"), "cloudtrail.amazonaws.com"
+    objects = f"{bucket.attr_arn}/AWSLogs/{cdk.Aws.ACCOUNT_ID}/*"
+    return [
+        _delivery("TrailLooks", service, "s3:GetBucketAcl", bucket.attr_arn, trail),
+        _delivery("TrailWrites", service, "s3:PutObject", objects, trail),
+    ]

@@ -1,0 +1,73 @@
+"""The customer managed keys. They outlive every stack: what they encrypt is worth nothing without them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from hostemr.stacks.policies import VERSION, account_root, arn
+
+_FOR_THE_ACCOUNT = {
+    "Sid": "LetIamPoliciesDecide",
+    "Effect": "Allow",
+    "Principal": {"AWS": account_root()},
+    "Action": "kms:*",
+    "Resource": "*",
+}
+
+
+class Keys(Construct):
+    """Three keys: patients' data, backups, and logs. Whoever may read logs may not read patients' data by that."""
+
+    def __init__(self, scope: Construct, id: str, *, trail_name: str) -> None:  # noqa: A002
+        super().__init__(scope, id)
+        self.data = self._key("Data", "patients' data: database, files, cache, secrets")
+        self.backups = self._key("Backups", "recovery points")
+        logs_service = f"logs.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"
+        self.logs = self._key(
+            "Logs",
+            "logs, the audit trail and notices",
+            {
+                # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+                "Sid": "LogGroupsOfThisAccount",
+                "Effect": "Allow",
+                "Principal": {"Service": logs_service},
+                "Action": ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"],
+                "Resource": "*",
+                "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn("logs", "log-group:*")}},
+            },
+            {
+                # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html
+                "Sid": "TheTrail",
+                "Effect": "Allow",
+                "Principal": {"Service": "cloudtrail.amazonaws.com"},
+                "Action": ["kms:GenerateDataKey*", "kms:DescribeKey"],
+                "Resource": "*",
+                "Condition": {"StringEquals": {"aws:SourceArn": arn("cloudtrail", f"trail/{trail_name}")}},
+            },
+            {
+                # EventBridge evaluates no conditions here.
+                # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+                # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html
+                "Sid": "NoticesToAnEncryptedTopic",
+                "Effect": "Allow",
+                "Principal": {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
+                "Action": ["kms:GenerateDataKey*", "kms:Decrypt"],
+                "Resource": "*",
+            },
+        )
+
+    def _key(self, name: str, purpose: str, *statements: dict[str, Any]) -> kms.CfnKey:
+        key = kms.CfnKey(
+            self,
+            name,
+            description=f"{cdk.Stack.of(self).stack_name}: {purpose}",
+            enable_key_rotation=True,
+            pending_window_in_days=30,
+            key_policy={"Version": VERSION, "Statement": [_FOR_THE_ACCOUNT, *statements]},
+        )
+        key.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        return key

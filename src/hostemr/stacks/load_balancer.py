@@ -1,0 +1,143 @@
+"""The way in: a load balancer that is closed until addresses are named, and speaks TLS 1.2 or later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from constructs import Construct
+
+from hostemr.deployment.applications import Application
+from hostemr.deployment.settings import FargateSettings
+from hostemr.stacks.access import allow, security_group
+
+TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
+"""TLS 1.3 and 1.2 with forward secrecy and authenticated ciphers only.
+
+https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
+"""
+
+
+class LoadBalancer(Construct):
+    """An application load balancer, its listeners and the group of tasks behind it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002
+        *,
+        application: Application,
+        settings: FargateSettings,
+        vpc_id: str,
+        subnets: Sequence[str],
+        tasks_group_id: str,
+        access_logs_bucket: str,
+    ) -> None:
+        super().__init__(scope, id)
+        group = security_group(self, "Group", vpc_id=vpc_id, purpose="Who may reach the load balancer")
+        self._admit(group, settings)
+        allow(
+            self,
+            "ToTasks",
+            source=group.attr_group_id,
+            destination=tasks_group_id,
+            port=application.port,
+            why="HTTPS from the load balancer",
+        )
+        self.balancer = elbv2.CfnLoadBalancer(
+            self,
+            "Balancer",
+            type="application",
+            scheme="internet-facing",
+            ip_address_type="dualstack" if settings.dual_stack else "ipv4",
+            subnets=list(subnets),
+            security_groups=[group.attr_group_id],
+            load_balancer_attributes=[
+                {"key": key, "value": value}
+                for key, value in {
+                    "access_logs.s3.enabled": "true",
+                    "access_logs.s3.bucket": access_logs_bucket,
+                    "access_logs.s3.prefix": "alb",
+                    "deletion_protection.enabled": str(settings.load_balancer_deletion_protection).lower(),
+                    # Reports over years of records take their time.
+                    "idle_timeout.timeout_seconds": "300",
+                    "routing.http.drop_invalid_header_fields.enabled": "true",
+                    "routing.http.desync_mitigation_mode": "strictest",
+                }.items()
+            ],
+        )
+        self.target_group = elbv2.CfnTargetGroup(
+            self,
+            "Tasks",
+            vpc_id=vpc_id,
+            target_type="ip",
+            protocol="HTTPS",
+            port=application.port,
+            health_check_protocol="HTTPS",
+            health_check_path=application.alive_path,
+            health_check_interval_seconds=15,
+            health_check_timeout_seconds=10,
+            healthy_threshold_count=2,
+            unhealthy_threshold_count=4,
+            matcher={"httpCode": "200"},
+            target_group_attributes=[{"key": "deregistration_delay.timeout_seconds", "value": "60"}],
+        )
+        forward = {"type": "forward", "targetGroupArn": self.target_group.ref}
+        if settings.certificate_arn is None:
+            self.listener = self._listener("Http", 80, "HTTP", forward)
+        else:
+            self.listener = self._listener("Https", 443, "HTTPS", forward, certificate_arn=settings.certificate_arn)
+            self._listener(
+                "RedirectToHttps",
+                80,
+                "HTTP",
+                {
+                    "type": "redirect",
+                    "redirectConfig": {"protocol": "HTTPS", "port": "443", "statusCode": "HTTP_301"},
+                },
+            )
+        scheme = "https" if settings.https else "http"
+        self.url = f"{scheme}://{self.balancer.attr_dns_name}"
+
+    def _listener(
+        self, name: str, port: int, protocol: str, action: Mapping[str, object], *, certificate_arn: str | None = None
+    ) -> elbv2.CfnListener:
+        listener = elbv2.CfnListener(
+            self,
+            name,
+            load_balancer_arn=self.balancer.ref,
+            port=port,
+            protocol=protocol,
+            default_actions=[dict(action)],
+        )
+        if certificate_arn is not None:
+            listener.certificates = [elbv2.CfnListener.CertificateProperty(certificate_arn=certificate_arn)]
+            listener.ssl_policy = TLS_POLICY
+            # Browsers that were here once never ask over HTTP again.
+            listener.listener_attributes = [
+                elbv2.CfnListener.ListenerAttributeProperty(
+                    key="routing.http.response.strict_transport_security.header_value", value="max-age=31536000"
+                )
+            ]
+        return listener
+
+    def _admit(self, group: ec2.CfnSecurityGroup, settings: FargateSettings) -> None:
+        """Each range may reach the ports that answer; with a certificate port 80 answers with a redirect only."""
+        ports = (443, 80) if settings.https else (80,)
+        for family, property_name, ranges in (
+            (4, "cidr_ip", settings.allowed_ranges_ipv4),
+            (6, "cidr_ipv6", settings.allowed_ranges_ipv6),
+        ):
+            for number, block in enumerate(ranges, start=1):
+                for port in ports:
+                    ec2.CfnSecurityGroupIngress(
+                        self,
+                        f"Admit{family}Range{number}Port{port}",
+                        group_id=group.attr_group_id,
+                        ip_protocol="tcp",
+                        from_port=port,
+                        to_port=port,
+                        description="security_group_ip_range",
+                        **{property_name: block},
+                    )

@@ -1,0 +1,57 @@
+"""The topic through which alarms and failed jobs reach people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from hostemr.stacks.policies import VERSION
+
+
+class Notices(Construct):
+    """An encrypted topic that CloudWatch alarms and EventBridge rules of this account may publish to."""
+
+    def __init__(self, scope: Construct, id: str, *, key_arn: str, addresses: Sequence[str]) -> None:  # noqa: A002
+        super().__init__(scope, id)
+        topic = sns.CfnTopic(self, "Topic", kms_master_key_id=key_arn)
+        self.topic_arn = topic.ref
+        sns.CfnTopicPolicy(
+            self,
+            "TopicPolicy",
+            topics=[topic.ref],
+            policy_document={
+                "Version": VERSION,
+                "Statement": [
+                    {
+                        "Sid": "AlarmsOfThisAccount",
+                        "Effect": "Allow",
+                        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+                        "Action": "sns:Publish",
+                        "Resource": topic.ref,
+                        "Condition": {"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}},
+                    },
+                    {
+                        # EventBridge does not set the source account when it publishes to a topic.
+                        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html
+                        "Sid": "Events",
+                        "Effect": "Allow",
+                        "Principal": {"Service": "events.amazonaws.com"},
+                        "Action": "sns:Publish",
+                        "Resource": topic.ref,
+                    },
+                    {
+                        "Sid": "TlsOnly",
+                        "Effect": "Deny",
+                        "Principal": "*",
+                        "Action": "sns:Publish",
+                        "Resource": topic.ref,
+                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                    },
+                ],
+            },
+        )
+        for number, address in enumerate(addresses, start=1):
+            sns.CfnSubscription(self, f"Email{number}", topic_arn=topic.ref, protocol="email", endpoint=address)

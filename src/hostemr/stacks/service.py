@@ -1,0 +1,331 @@
+"""The service stack: what can be thrown away and made again without loss. Tasks, load balancer, firewall, cache."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_applicationautoscaling as scaling
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_events as events
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from hostemr.deployment import outputs
+from hostemr.deployment.applications import Application
+from hostemr.deployment.settings import FargateSettings
+from hostemr.stacks import alarms
+from hostemr.stacks.access import allow_out, security_group
+from hostemr.stacks.alarms import Alarms, Watch
+from hostemr.stacks.cache import Cache
+from hostemr.stacks.egress import Egress
+from hostemr.stacks.exports import Exports, Imports
+from hostemr.stacks.firewall import Firewall
+from hostemr.stacks.load_balancer import LoadBalancer
+from hostemr.stacks.notices import Notices
+from hostemr.stacks.roots import root_certificate
+from hostemr.stacks.setup import Rotation, Setup
+from hostemr.stacks.tasks import Surroundings, Tasks, cache_prefix, pulled_image
+
+
+class ServiceStack(cdk.Stack):
+    """Wires the parts that serve, over what a data stack keeps."""
+
+    def __init__(self, scope: Construct, *, application: Application, settings: FargateSettings) -> None:
+        data_name, name = outputs.stack_names(application.name, settings.resource_suffix)
+        super().__init__(
+            scope,
+            name,
+            description=f"{application.title}: what serves, over the stack {data_name} (hostemr)",
+            synthesizer=cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+        )
+        cdk.Tags.of(self).add("hostemr:application", application.name)
+        self._application, self._settings = application, settings
+        self._data = Imports(data_name, settings.availability_zones)
+        self.tasks_group = security_group(
+            self, "TasksGroup", vpc_id=self._data["VpcId"], purpose=f"Tasks of {application.title}"
+        ).attr_group_id
+        self.cluster = self._cluster()
+        self.egress = self._egress()
+        self.load_balancer = LoadBalancer(
+            self,
+            "LoadBalancer",
+            application=application,
+            settings=settings,
+            vpc_id=self._data["VpcId"],
+            subnets=self._data.each("PublicSubnetId"),
+            tasks_group_id=self.tasks_group,
+            access_logs_bucket=self._data["AccessLogsBucket"],
+        )
+        self.firewall = self._firewall() if settings.enable_waf else None
+        self.cache = self._cache() if settings.shared_sessions else None
+        self.tasks = self._tasks()
+        self.setup = self._set_up()
+        self.service = self._service()
+        self._scale()
+        self._tell_of_deployments()
+        if settings.enable_alarms:
+            self._watch()
+        self._tell()
+
+    def _cluster(self) -> ecs.CfnCluster:
+        data, settings = self._data, self._settings
+        self.log_group = logs.CfnLogGroup(
+            self, "TaskLog", kms_key_id=data["LogsKeyArn"], retention_in_days=settings.log_retention_days
+        )
+        recorded = {
+            "kmsKeyId": data["LogsKeyArn"],
+            "logging": "OVERRIDE",
+            "logConfiguration": {
+                "cloudWatchEncryptionEnabled": True,
+                "cloudWatchLogGroupName": self.log_group.ref,
+                "s3BucketName": data["AuditBucket"],
+                "s3EncryptionEnabled": True,
+                "s3KeyPrefix": "exec",
+            },
+        }
+        return ecs.CfnCluster(
+            self,
+            "Cluster",
+            cluster_settings=[{"name": "containerInsights", "value": "enabled"}],
+            configuration={"executeCommandConfiguration": recorded} if settings.enable_ecs_exec else None,
+        )
+
+    def _egress(self) -> Egress:
+        data, settings = self._data, self._settings
+        egress = Egress(
+            self,
+            "Egress",
+            settings=settings,
+            vpc_id=data["VpcId"],
+            public_subnets=data.each("PublicSubnetId"),
+            task_subnets=data.each("TaskSubnetId"),
+            route_tables=data.each("TaskRouteTableId"),
+        )
+        if settings.egress == "endpoints":
+            egress.through_endpoints(
+                tasks_group_id=self.tasks_group, audit_bucket=data["AuditBucket"], with_exec=settings.enable_ecs_exec
+            )
+        # To images and AWS services; with endpoints the network itself leads nowhere else.
+        allow_out(self, "TasksToHttps", source=self.tasks_group, port=443, why="Images and AWS services")
+        return egress
+
+    def _firewall(self) -> Firewall:
+        return Firewall(
+            self,
+            "Firewall",
+            load_balancer_arn=self.load_balancer.balancer.ref,
+            rate_limit=self._settings.waf_rate_limit,
+            login_path=self._application.login_path,
+            key_arn=self._data["LogsKeyArn"],
+            log_retention_days=self._settings.log_retention_days,
+        )
+
+    def _cache(self) -> Cache:
+        return Cache(
+            self,
+            "Cache",
+            title=self._application.title,
+            vpc_id=self._data["VpcId"],
+            subnets=self._data.each("TaskSubnetId"),
+            tasks_group_id=self.tasks_group,
+            key_arn=self._data["DataKeyArn"],
+            maximum_gigabytes=self._settings.cache_maximum_gigabytes,
+        )
+
+    def _tasks(self) -> Tasks:
+        data, settings = self._data, self._settings
+        if settings.docker_hub_secret_arn is not None:
+            ecr.CfnPullThroughCacheRule(
+                self,
+                "PullThroughCache",
+                ecr_repository_prefix=cache_prefix(self.stack_name),
+                upstream_registry="docker-hub",
+                upstream_registry_url="registry-1.docker.io",
+                credential_arn=settings.docker_hub_secret_arn,
+            )
+        root, url = root_certificate(self)
+        return Tasks(
+            self,
+            "Tasks",
+            application=self._application,
+            settings=settings,
+            log_group=self.log_group,
+            surroundings=Surroundings(
+                image=pulled_image(settings, self.stack_name),
+                database_host=data["DatabaseHost"],
+                database_ca=root,
+                database_ca_url=url,
+                cache_host=self.cache.host if self.cache else None,
+                cache_secret=self.cache.secret.ref if self.cache else None,
+                master_secret=data["MasterSecretArn"],
+                database_secret=data["DatabaseSecretArn"],
+                administrator_secret=data["AdministratorSecretArn"],
+                data_key=data["DataKeyArn"],
+                logs_key=data["LogsKeyArn"],
+                file_system=data["FileSystemId"],
+                access_point=data["AccessPointId"],
+                audit_bucket=data["AuditBucket"],
+                application_environment=self._application.configuration(settings, self.load_balancer.url),
+            ),
+        )
+
+    def _set_up(self) -> Setup:
+        data, settings = self._data, self._settings
+        setup = Setup(
+            self,
+            "Setup",
+            application=self._application,
+            tasks=self.tasks,
+            cluster_arn=self.cluster.attr_arn,
+            task_log=self.log_group.ref,
+            network={
+                "Subnets": self.egress.subnets,
+                "SecurityGroups": self._task_groups(),
+                "AssignPublicIp": self.egress.assign_public_ip,
+            },
+            run=settings.setup_run,
+            logs_key=data["LogsKeyArn"],
+            log_retention_days=settings.log_retention_days,
+        )
+        # A task that starts before its way out exists cannot fetch its image.
+        setup.done.node.add_dependency(self.egress)
+        self.rotation = Rotation(
+            self,
+            "Rotation",
+            setup=setup,
+            tasks=self.tasks,
+            secret_arn=data["DatabaseSecretArn"],
+            every_days=settings.credential_rotation_days,
+            data_key=data["DataKeyArn"],
+            logs_key=data["LogsKeyArn"],
+            log_retention_days=settings.log_retention_days,
+        )
+        return setup
+
+    def _task_groups(self) -> list[str]:
+        return [self.tasks_group, self._data["ClientsGroupId"]]
+
+    def _service(self) -> ecs.CfnService:
+        application, settings = self._application, self._settings
+        service = ecs.CfnService(
+            self,
+            "Service",
+            cluster=self.cluster.ref,
+            task_definition=self.tasks.worker.ref,
+            launch_type="FARGATE",
+            platform_version="1.4.0",
+            # No desired count: a deployment would undo what scaling has decided.
+            availability_zone_rebalancing="ENABLED",
+            deployment_configuration={
+                "minimumHealthyPercent": 100,
+                "maximumPercent": 200,
+                "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+            },
+            enable_execute_command=settings.enable_ecs_exec,
+            health_check_grace_period_seconds=application.start_seconds,
+            load_balancers=[
+                {
+                    "containerName": application.container,
+                    "containerPort": application.port,
+                    "targetGroupArn": self.load_balancer.target_group.ref,
+                }
+            ],
+            network_configuration={
+                "awsvpcConfiguration": {
+                    "subnets": self.egress.subnets,
+                    "securityGroups": self._task_groups(),
+                    "assignPublicIp": self.egress.assign_public_ip,
+                }
+            },
+            enable_ecs_managed_tags=True,
+            propagate_tags="SERVICE",
+        )
+        service.add_resource_dependency(self.load_balancer.listener)
+        service.add_resource_dependency(self.setup.done)
+        return service
+
+    def _scale(self) -> None:
+        settings = self._settings
+        target = scaling.CfnScalableTarget(
+            self,
+            "Scaling",
+            service_namespace="ecs",
+            scalable_dimension="ecs:service:DesiredCount",
+            resource_id=f"service/{self.cluster.ref}/{self.service.attr_name}",
+            min_capacity=settings.minimum_capacity,
+            max_capacity=settings.maximum_capacity,
+        )
+        for name, metric, percent in (
+            ("Cpu", "ECSServiceAverageCPUUtilization", settings.cpu_target_percent),
+            ("Memory", "ECSServiceAverageMemoryUtilization", settings.memory_target_percent),
+        ):
+            scaling.CfnScalingPolicy(
+                self,
+                f"ScaleBy{name}",
+                policy_name=f"{self.stack_name}-{name.lower()}",
+                policy_type="TargetTrackingScaling",
+                scaling_target_id=target.ref,
+                target_tracking_scaling_policy_configuration={
+                    "targetValue": percent,
+                    "predefinedMetricSpecification": {"predefinedMetricType": metric},
+                    "scaleOutCooldown": 60,
+                    "scaleInCooldown": 300,
+                },
+            )
+
+    def _tell_of_deployments(self) -> None:
+        """A failed deployment reaches the operators; those who asked hear of each one."""
+        listeners = [("DeploymentFailed", self._data["TopicArn"], ["SERVICE_DEPLOYMENT_FAILED"])]
+        if self._settings.deployment_notification_email:
+            topic = Notices(
+                self,
+                "DeploymentNotices",
+                key_arn=self._data["LogsKeyArn"],
+                addresses=self._settings.deployment_notification_email,
+            ).topic_arn
+            every = ["SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED", "SERVICE_DEPLOYMENT_FAILED"]
+            listeners.append(("DeploymentChanged", topic, every))
+        for name, topic_arn, happened in listeners:
+            events.CfnRule(
+                self,
+                name,
+                event_pattern={
+                    "source": ["aws.ecs"],
+                    "detail-type": ["ECS Deployment State Change"],
+                    "resources": [self.service.ref],
+                    "detail": {"eventName": happened},
+                },
+                targets=[{"arn": topic_arn, "id": "Notices"}],
+            )
+
+    def _watch(self) -> None:
+        settings = self._settings
+        watches: list[Watch] = [
+            *alarms.watch_load_balancer(
+                balancer=self.load_balancer.balancer.attr_load_balancer_full_name,
+                target_group=self.load_balancer.target_group.attr_target_group_full_name,
+            ),
+            *alarms.watch_service(
+                cluster=self.cluster.ref, service=self.service.attr_name, minimum=settings.minimum_capacity
+            ),
+            *alarms.watch_database(cluster=self._data["DatabaseClusterId"]),
+            *alarms.watch_files(file_system=self._data["FileSystemId"]),
+            *alarms.watch_function(
+                name="RotationFailed",
+                function=self.rotation.function.ref,
+                meaning="The database credential could not be rotated; the old one goes on working",
+            ),
+        ]
+        if self.cache is not None:
+            watches += alarms.watch_cache(cache=self.cache.cache.ref)
+        if self.firewall is not None:
+            watches += alarms.watch_firewall(web_acl=cdk.Fn.select(0, cdk.Fn.split("|", self.firewall.web_acl.ref)))
+        made = Alarms(self, "Alarms", watches=watches, topic_arn=self._data["TopicArn"])
+        Exports(self).tell(outputs.DASHBOARD, made.dashboard.ref, "The CloudWatch dashboard")
+
+    def _tell(self) -> None:
+        tell = Exports(self).tell
+        tell(outputs.URL, self.load_balancer.url, f"Where {self._application.title} is")
+        tell(outputs.CLUSTER, self.cluster.ref, "For aws ecs execute-command")
+        tell(outputs.SERVICE, self.service.attr_name, "For aws ecs update-service")
+        tell(outputs.SETUP_FUNCTION, self.setup.runner.function.ref, "Invoke it with {} to run the set-up task again")

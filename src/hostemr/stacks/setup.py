@@ -1,0 +1,168 @@
+"""The two functions that start the set-up task: before a deployment changes the service, and to rotate a credential."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from hostemr.deployment.applications import Application
+from hostemr.stacks.function import Function
+from hostemr.stacks.policies import VERSION, policy, statement
+from hostemr.stacks.tasks import Tasks
+
+SERVICE_TIMEOUT_SECONDS = 3600
+"""The longest that CloudFormation waits for a custom resource."""
+
+
+class Setup(Construct):
+    """Runs the set-up task alone, waits for it, and tells CloudFormation how it ended: `done` gates the service."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002
+        *,
+        application: Application,
+        tasks: Tasks,
+        cluster_arn: str,
+        task_log: str,
+        network: Mapping[str, Any],
+        run: str,
+        logs_key: str,
+        log_retention_days: int,
+    ) -> None:
+        super().__init__(scope, id)
+        self.run_tasks = policy(
+            self,
+            "RunTasks",
+            # Any task of this cluster, and no other: after a failed update CloudFormation runs an older revision.
+            statement(
+                "ecs:RunTask",
+                "ecs:DescribeTasks",
+                "ecs:StopTask",
+                "ecs:ListTasks",
+                on="*",
+                when={"ArnEquals": {"ecs:cluster": cluster_arn}},
+            ),
+            statement(
+                "iam:PassRole",
+                on=[tasks.setup_task_role.attr_arn, tasks.setup_execution_role.attr_arn],
+                when={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+            ),
+        )
+        self.where = {
+            "Cluster": cluster_arn,
+            "ContainerName": application.container,
+            "LogGroup": task_log,
+            "LogStreamPrefix": "setup",
+            "TimeoutSeconds": str(application.setup_seconds),
+            **network,
+        }
+        task = {**self.where, "TaskDefinition": tasks.setup.ref}
+        self.runner = Function(
+            self,
+            "Runner",
+            handler="run_setup",
+            purpose="runs the set-up task, alone",
+            environment={"TASK": cdk.Stack.of(self).to_json_string(task)},
+            policies=[self.run_tasks],
+            key_arn=logs_key,
+            log_retention_days=log_retention_days,
+        )
+        # A set-up may outlast a function's fifteen minutes, so this one hands its wait on to itself. Attached from
+        # the policy's side, because the policy names the function and the function names its role.
+        go_on = iam.CfnManagedPolicy(
+            self,
+            "GoOnWaiting",
+            roles=[self.runner.role.ref],
+            policy_document={
+                "Version": VERSION,
+                "Statement": [statement("lambda:InvokeFunction", on=self.runner.function.attr_arn)],
+            },
+        )
+        # A new task definition, whatever changed in it, runs the set-up again; so does a new value of `setup_run`.
+        self.done = cdk.CfnResource(
+            self,
+            "Done",
+            type="Custom::Setup",
+            properties={
+                "ServiceToken": self.runner.function.attr_arn,
+                "ServiceTimeout": SERVICE_TIMEOUT_SECONDS,
+                "Run": run,
+                **task,
+            },
+        )
+        self.done.add_resource_dependency(go_on)
+
+
+class Rotation(Construct):
+    """Changes the application's database credential on schedule, by the same task in its other mode."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002
+        *,
+        setup: Setup,
+        tasks: Tasks,
+        secret_arn: str,
+        every_days: int,
+        data_key: str,
+        logs_key: str,
+        log_retention_days: int,
+    ) -> None:
+        super().__init__(scope, id)
+        through = f"secretsmanager.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"
+        change = policy(
+            self,
+            "ChangeSecret",
+            statement(
+                "secretsmanager:DescribeSecret",
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:PutSecretValue",
+                "secretsmanager:UpdateSecretVersionStage",
+                on=secret_arn,
+            ),
+            statement(
+                "kms:Decrypt", "kms:GenerateDataKey", on=data_key, when={"StringEquals": {"kms:ViaService": through}}
+            ),
+        )
+        rotator = Function(
+            self,
+            "Rotator",
+            handler="rotate_credentials",
+            purpose="rotates the database credential",
+            environment={
+                "TASK": cdk.Stack.of(self).to_json_string({**setup.where, "TaskDefinition": tasks.rotation.ref})
+            },
+            policies=[setup.run_tasks, change],
+            key_arn=logs_key,
+            log_retention_days=log_retention_days,
+        )
+        self.function = rotator.function
+        invoke = lambda_.CfnPermission(
+            self,
+            "Invoke",
+            action="lambda:InvokeFunction",
+            function_name=rotator.function.attr_arn,
+            principal="secretsmanager.amazonaws.com",
+            source_account=cdk.Aws.ACCOUNT_ID,
+            source_arn=secret_arn,
+        )
+        schedule = secretsmanager.CfnRotationSchedule(
+            self,
+            "Schedule",
+            secret_id=secret_arn,
+            rotation_lambda_arn=rotator.function.attr_arn,
+            rotation_rules={"automaticallyAfterDays": every_days},
+            rotate_immediately_on_update=False,
+        )
+        schedule.add_resource_dependency(invoke)
+        # Before the first set-up there is no user whose password could change.
+        schedule.add_resource_dependency(setup.done)

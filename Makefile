@@ -48,7 +48,8 @@ constraints: $(VENV)/dev  ## Pin the newest versions that fit pyproject.toml
 	mv constraints.new constraints.txt
 
 system-packages:
-	@tests/install-system-packages mariadb-server-core mariadb-client php-cli php-curl curl
+	@tests/install-system-packages mariadb-server-core mariadb-client php-cli php-curl curl \
+		busybox redis-tools shellcheck
 	@# A mail server starts by itself and replaces another: only in containers, CI's and others, that have none.
 	@[ "$$(id -u)" != 0 ] || [ -e /usr/sbin/sendmail ] || tests/install-system-packages exim4-daemon-light
 

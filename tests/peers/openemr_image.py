@@ -1,0 +1,193 @@
+"""A folder that looks to our scripts like OpenEMR's image, and the means to run and to kill them there."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "src/hostemr/stacks/containers/openemr"
+STAND_IN = ROOT / "tests/stacks/containers/stand_in/openemr.sh"
+PROGRAMS = {
+    "setup": ("ground", "database", "sqlconf", "accounts", "configure", "setup"),
+    "worker": ("ground", "sqlconf", "worker"),
+    "background": ("ground", "database", "sqlconf", "background"),
+}
+SKELETON_SQLCONF = """<?php
+$host\t= 'localhost';
+$port\t= '3306';
+$login\t= 'openemr';
+$pass\t= 'openemr';
+$dbase\t= 'openemr';
+$sqlconf = array();
+$sqlconf["host"]= $host;
+$config = 0; /////////////
+?>
+"""
+STOP_BEFORE_A_LINE = """
+say() {
+    printf '%s %s\\n' "$(date -u +%H:%M:%SZ)" "$*"
+    case "$*" in
+        "${STOP_AT:-nowhere}"*) : >"$STOPPED"; kill -STOP $$ ;;
+    esac
+}
+"""
+"""What the tests put after ground.sh: every step is announced by `say`, so there a run can be stopped and killed."""
+
+
+def program(name: str) -> str:
+    """The text of a program, as a container's command would hold it."""
+    return "\n".join((SCRIPTS / f"{part}.sh").read_text() for part in PROGRAMS[name])
+
+
+def stoppable(name: str) -> str:
+    """The same, able to stop where STOP_AT says."""
+    first, *others = ((SCRIPTS / f"{part}.sh").read_text() for part in PROGRAMS[name])
+    return "\n".join([first, STOP_BEFORE_A_LINE, *others])
+
+
+@dataclass
+class Image:
+    """One copy of the image with its volume; `environment` is what a task of it is given."""
+
+    folder: Path
+    environment: dict[str, str]
+    shell: Sequence[str] = ("dash",)
+    path: str = field(default_factory=lambda: os.environ["PATH"])
+
+    def __post_init__(self) -> None:
+        self.openemr = self.folder / "openemr"
+        self.sites = self.openemr / "sites"
+        self.sqlconf = self.sites / "default/sqlconf.php"
+        self.certificates = self.sites / "default/documents/certificates"
+        self.etc = self.folder / "etc"
+        self.log_file = self.folder / "log"
+        self.stopped = self.folder / "stopped"
+        skeleton = self.folder / "pieces/sites/default"
+        for folder in (
+            self.sites,
+            skeleton / "documents/certificates",
+            self.folder / "root",
+            self.etc / "php84/conf.d",
+        ):
+            folder.mkdir(parents=True)
+        (self.folder / "pieces/ssl/certs").mkdir(parents=True)
+        (self.folder / "pieces/ssl/openssl.cnf").write_text("[req]\ndistinguished_name = name\n[name]\n")
+        (self.etc / "apache2/conf.d").mkdir(parents=True)
+        (self.etc / "apache2/conf.d/openemr.conf").write_text('CustomLog "|/usr/sbin/rotatelogs access" combined\n')
+        (skeleton / "sqlconf.php").write_text(SKELETON_SQLCONF)
+        (self.folder / "root/devtoolsLibrary.source").write_text("mariadb --skip-ssl -u x\n")
+        shutil.copy(STAND_IN, self.openemr / "openemr.sh")
+        (self.openemr / "openemr.sh").chmod(0o700)
+        self.log_file.touch()
+        self.set_version(6)
+
+    def set_version(self, number: int) -> None:
+        """Make it the image of another version of OpenEMR."""
+        for place in (self.folder / "root", self.openemr, self.folder / "pieces/sites/default"):
+            (place / "docker-version").write_text(str(number))
+        (self.openemr / "version.php").write_text(f"<?php\n$v_database = {number}00;\n")
+
+    def variables(self, **more: str) -> dict[str, str]:
+        """The whole environment of a run."""
+        return {
+            "PATH": self.path,
+            "HOSTEMR_OPENEMR": str(self.openemr),
+            "HOSTEMR_ROOT_HOME": str(self.folder / "root"),
+            "HOSTEMR_PIECES": str(self.folder / "pieces"),
+            "HOSTEMR_ETC": str(self.etc),
+            "HOSTEMR_APACHE": getpass.getuser(),
+            "STAND_IN_LOG": str(self.log_file),
+            "STOPPED": str(self.stopped),
+            **self.environment,
+            **more,
+        }
+
+    def start(self, name: str, **more: str) -> subprocess.Popen[str]:
+        """Start a program in a session of its own."""
+        return subprocess.Popen(
+            [*self.shell, "-c", stoppable(name)],
+            env=self.variables(**more),
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, name: str, **more: str) -> tuple[int, str]:
+        """Run a program to its end; status and output."""
+        process = self.start(name, **more)
+        try:
+            output, _ = process.communicate(timeout=60)
+        finally:
+            kill_session(process.pid)
+        return process.returncode, output
+
+    def run_killed_at(self, name: str, point: str, **more: str) -> None:
+        """Start a program and kill all its processes at once when it stops at that point."""
+        self.stopped.unlink(missing_ok=True)
+        process = self.start(name, STOP_AT=point, **more)
+        deadline = time.monotonic() + 30
+        try:
+            while not self.stopped.exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    kill_session(process.pid)
+                    message = f"it never came to {point!r}:\n{process.communicate()[0]}"
+                    raise AssertionError(message)
+                time.sleep(0.02)
+        finally:
+            kill_session(process.pid)
+        process.communicate(timeout=10)
+
+    def log(self) -> list[str]:
+        """What the stand-in did since the last call."""
+        lines = self.log_file.read_text().splitlines()
+        self.log_file.write_text("")
+        return lines
+
+    def credential(self) -> tuple[str, str]:
+        """User and password that sqlconf.php names."""
+        text = self.sqlconf.read_text()
+        login = re.search(r"^\$login\s*= '(.*)';", text, re.MULTILINE)
+        password = re.search(r"^\$pass\s*= '(.*)';", text, re.MULTILINE)
+        assert login is not None
+        assert password is not None
+        return login[1], password[1]
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """What each file under sites/ holds."""
+        return {
+            str(file.relative_to(self.sites)): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted(self.sites.rglob("*"))
+            if file.is_file()
+        }
+
+
+def session_processes(session: int) -> Iterator[int]:
+    """Ids of all processes of a session, stopped ones included."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                yield int(folder.name)
+
+
+def kill_session(session: int) -> None:
+    """SIGKILL to every process that the leader of this session has started; nothing else is touched."""
+    while processes := list(session_processes(session)):
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.01)

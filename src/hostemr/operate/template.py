@@ -1,0 +1,132 @@
+"""A CloudFormation template as plain data: read from JSON or YAML, and in one canonical form for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from cfnlint.decode import decode_str  # type: ignore[import-untyped]
+
+from hostemr.errors import SettingsError
+
+Template = Mapping[str, Any]
+"""A template as JSON would hold it: short-form tags (`!Ref`) are already written out (`{"Ref": …}`)."""
+
+_SECTIONS = {
+    "AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Mappings", "Conditions", "Transform",
+    "Rules", "Hooks", "Resources", "Outputs", "Globals", "Constants",
+}  # fmt: skip
+
+
+class InvalidTemplate(SettingsError):
+    """A file that is no template, or a template that CloudFormation would refuse; one line for each problem."""
+
+
+def load_template(path: Path) -> Template:
+    """The template in a JSON or YAML file. Raises InvalidTemplate with every problem, by line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidTemplate([f"{path}: cannot be read: {reason}"], hint="name a template file") from None
+    return parse_template(text, name=str(path))
+
+
+def parse_template(text: str, *, name: str) -> Template:
+    """The template written in `text`, JSON or YAML; `name` stands in messages. Raises InvalidTemplate."""
+    decoded, matches = decode_str(text)
+    if matches:
+        raise InvalidTemplate(
+            [f"{name}:{match.linenumber}:{match.columnnumber}: {match.message}" for match in matches],
+            hint="mend the JSON or YAML first",
+        )
+    plain = _plain(decoded)
+    problems = _problems(plain)
+    if problems:
+        raise InvalidTemplate([f"{name}: {problem}" for problem in problems])
+    template: Template = plain
+    return template
+
+
+def resources(template: Template) -> dict[str, dict[str, Any]]:
+    """The resources by logical id. Entries that are no mapping (`Fn::ForEach`) are left out; see `loops`."""
+    return {key: value for key, value in _section(template, "Resources").items() if isinstance(value, dict)}
+
+
+def loops(template: Template) -> dict[str, Any]:
+    """The entries of Resources that CloudFormation expands itself (`Fn::ForEach::Name`, a macro's list)."""
+    return {key: value for key, value in _section(template, "Resources").items() if not isinstance(value, dict)}
+
+
+def transformed(template: Template) -> bool:
+    """Whether a transform or macro writes parts of the template, so that it does not show all its resources."""
+    return bool(template.get("Transform")) or bool(loops(template))
+
+
+def canonical(value: Any) -> Any:
+    """The value with equal meanings written equally.
+
+    Properties travel as strings: CloudFormation takes `80` and `"80"`, `true` and `"true"` for the same.
+    `Fn::GetAtt: a.b` is `Fn::GetAtt: [a, b]`.
+    """
+    if isinstance(value, Mapping):
+        if len(value) == 1 and isinstance(value.get("Fn::GetAtt"), str):
+            return {"Fn::GetAtt": value["Fn::GetAtt"].split(".", 1)}
+        return {str(key): canonical(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(member) for member in value]
+    return _scalar(value)
+
+
+def intrinsic(value: Any) -> str | None:
+    """The function's name if the value is a call of one (`Ref`, `Fn::Sub`, …), None for anything literal."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        name = next(iter(value))
+        if name == "Ref" or str(name).startswith("Fn::"):
+            return str(name)
+    return None
+
+
+def _scalar(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _section(template: Template, name: str) -> Mapping[str, Any]:
+    section = template.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _plain(node: Any) -> Any:
+    """The decoder's nodes carry line numbers; what is compared and printed needs none."""
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    if isinstance(node, date):
+        return node.isoformat()  # YAML reads 2012-10-17, a policy's version, as a date
+    return str(node) if isinstance(node, str) else node
+
+
+def _problems(plain: Any) -> list[str]:
+    if not isinstance(plain, dict):
+        return [f"is {type(plain).__name__}, a template is a mapping with Resources"]
+    problems = [f"{key} is no section of a template" for key in plain if key not in _SECTIONS]
+    declared = plain.get("Resources")
+    if not isinstance(declared, dict) or not declared:
+        return [*problems, "has no Resources, so it is no CloudFormation template"]
+    for logical_id, resource in declared.items():
+        if logical_id.startswith("Fn::"):
+            continue
+        if not isinstance(resource, dict):
+            problems.append(f"Resources.{logical_id} is no mapping")
+        elif not isinstance(resource.get("Type"), str):
+            problems.append(f"Resources.{logical_id} has no Type")
+        elif not isinstance(resource.get("Properties", {}), dict):
+            problems.append(f"Resources.{logical_id}.Properties is no mapping")
+    return problems

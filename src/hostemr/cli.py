@@ -12,12 +12,13 @@ import click
 from hostemr.errors import EXIT_STATUSES, HostemrError
 
 VERBS = {
+    "plan": ("hostemr.operate.commands", "plan", "Write a deployment's templates, and say what they hold."),
     "settings": ("hostemr.deployment.commands", "settings", "List a deployment's settings, or check a cdk.json."),
     "serve": ("hostemr.registration.commands", "serve", "Run the registration service."),
     "worker": ("hostemr.registration.commands", "worker", "Send broadcasts; any number of workers, on any machine."),
     "registration": ("hostemr.registration.commands", "registration", "Manage the registration service's data."),
 }
-EXTRAS = {"hostemr.registration": "registration"}
+EXTRAS = {"hostemr.registration": "registration", "hostemr.operate": "operate"}
 
 
 class _Verbs(click.Group):

@@ -134,7 +134,11 @@ OPENEMR = Application(
         cache_password="REDIS_PASSWORD",  # noqa: S106
         cache_on={"REDIS_TLS": "yes"},
     ),
-    scripts={"setup": ("setup.sh",), "worker": ("worker.sh",), "background": ("background.sh",)},
+    scripts={
+        "setup": ("ground.sh", "database.sh", "sqlconf.sh", "accounts.sh", "configure.sh", "setup.sh"),
+        "worker": ("ground.sh", "sqlconf.sh", "worker.sh"),
+        "background": ("ground.sh", "database.sh", "sqlconf.sh", "background.sh"),
+    },
     configuration=_openemr_configuration,
     start_seconds=600,
     setup_seconds=2700,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import cdk_nag
 from constructs import Construct
@@ -133,6 +132,25 @@ ACKNOWLEDGEMENTS = (
         evidence=evidence.plain_http_only_without_a_certificate,
     ),
     Acknowledgement(
+        rules=("HIPAA.Security-ELBv2ACMCertificateRequired",),
+        paths=("service/LoadBalancer/RedirectToHttps",),
+        reason="Port 80 answers with a redirect to HTTPS and nothing else; the seed asks for it.",
+        evidence=evidence.plain_http_only_without_a_certificate,
+    ),
+    Acknowledgement(
+        rules=("HIPAA.Security-ELBDeletionProtectionEnabled",),
+        paths=("service/LoadBalancer/Balancer",),
+        reason="load_balancer_deletion_protection is off, as for a trial: the load balancer holds nothing.",
+        evidence=evidence.the_service_stack_keeps_nothing,
+    ),
+    Acknowledgement(
+        rules=("AwsSolutions-RDS10", "HIPAA.Security-RDSInstanceDeletionProtectionEnabled"),
+        paths=("data/Database/Cluster",),
+        reason="rds_deletion_protection is off, on purpose, before a deployment is given up. The cluster outlives "
+        "its stack all the same, and so do its backups.",
+        evidence=evidence.the_cluster_outlives_its_stack,
+    ),
+    Acknowledgement(
         rules=("AwsSolutions-ECS2",),
         paths=("service/Tasks/Worker", "service/Tasks/Setup", "service/Tasks/Rotation"),
         reason="The environment holds names, addresses and public certificates. What is secret comes from Secrets "
@@ -147,9 +165,10 @@ ACKNOWLEDGEMENTS = (
         evidence=evidence.running_tasks_is_bound_to_the_cluster,
     ),
     Acknowledgement(
-        rules=("AwsSolutions-IAM5[Resource::*]",),
+        rules=("AwsSolutions-IAM5[Resource::*]", r"AwsSolutions-IAM5[/^Resource::.*:AuditBucket/exec/\*$/]"),
         paths=("service/Tasks/Exec",),
-        reason="The channels of ECS Exec and logs:DescribeLogGroups know no resource. Only with enable_ecs_exec.",
+        reason="The channels of ECS Exec and logs:DescribeLogGroups know no resource; the record of a session goes "
+        "below one prefix of one bucket. Only with enable_ecs_exec.",
         evidence=evidence.exec_statements_are_the_documented_ones,
     ),
     Acknowledgement(
@@ -192,8 +211,11 @@ def acknowledge(stacks: Mapping[str, Construct]) -> None:
 
 def _suppression(rule: str, reason: str) -> cdk_nag.NagPackSuppression:
     name, _, finding = rule.partition("[")
-    applies: list[Any] = [finding.rstrip("]")] if finding else []
-    return cdk_nag.NagPackSuppression(id=name, reason=reason, applies_to=applies or None)
+    if not finding:
+        return cdk_nag.NagPackSuppression(id=name, reason=reason)
+    finding = finding.removesuffix("]")
+    applies = cdk_nag.RegexAppliesTo(regex=f"{finding}g") if finding.startswith("/") else finding
+    return cdk_nag.NagPackSuppression(id=name, reason=reason, applies_to=[applies])
 
 
 def _found(stacks: Mapping[str, Construct], path: str) -> list[Construct]:

@@ -26,6 +26,7 @@ from hostemr.stacks.database import Database
 from hostemr.stacks.exports import Exports
 from hostemr.stacks.files import Files
 from hostemr.stacks.keys import Keys
+from hostemr.stacks.log_groups import LogGroups
 from hostemr.stacks.network import Network
 from hostemr.stacks.notices import Notices
 from hostemr.stacks.trail import Trail
@@ -52,6 +53,9 @@ class DataStack(cdk.Stack):
             key_arn=self.keys.logs.attr_arn,
             log_retention_days=settings.log_retention_days,
             trail_name=name,
+        )
+        self.log_groups = LogGroups(
+            self, "Logs", key_arn=self.keys.logs.attr_arn, retention_days=settings.log_retention_days
         )
         self.network = Network(
             self,
@@ -102,7 +106,7 @@ class DataStack(cdk.Stack):
                 bucket=self.buckets.audit,
                 bucket_policy=self.buckets.audit_policy,
                 key_arn=self.keys.logs.attr_arn,
-                log_retention_days=settings.log_retention_days,
+                log_group=self.log_groups.trail,
             )
         self._export()
 
@@ -165,6 +169,9 @@ class DataStack(cdk.Stack):
                 "LogsKeyArn": self.keys.logs.attr_arn,
                 "AccessLogsBucket": self.buckets.access_logs.ref,
                 "AuditBucket": self.buckets.audit.ref,
+                "TaskLog": self.log_groups.tasks.ref,
+                "TaskLogArn": self.log_groups.tasks.attr_arn,
+                "FirewallLog": self.log_groups.firewall.ref,
                 "TopicArn": self.notices.topic_arn,
                 "DatabaseClusterId": self.database.cluster.ref,
                 "DatabaseHost": self.database.cluster.attr_endpoint_address,

@@ -204,6 +204,22 @@ def plain_http_only_without_a_certificate(templates: Templates) -> bool:
     return not (https and plain)
 
 
+_KEEPS = ("AWS::RDS::", "AWS::EFS::", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Backup::", "AWS::DynamoDB::")
+
+
+def the_service_stack_keeps_nothing(templates: Templates) -> bool:
+    """No resource of the service stack holds records, keys or backups."""
+    return not any(one["Type"].startswith(_KEEPS) for one in templates.service["Resources"].values())
+
+
+def the_cluster_outlives_its_stack(templates: Templates) -> bool:
+    """Neither deleting the stack nor a replacement deletes the database."""
+    return all(
+        cluster.get("DeletionPolicy") == cluster.get("UpdateReplacePolicy") == "Retain"
+        for _, cluster in templates.of("AWS::RDS::DBCluster")
+    )
+
+
 _SECRET_WORDS = re.compile(r"PASS|SECRET|TOKEN|PRIVATE|CREDENTIAL_(?!GRACE)", re.IGNORECASE)
 
 

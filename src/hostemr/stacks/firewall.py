@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import aws_cdk as cdk
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
+
+from hostemr.stacks.policies import arn
 
 LOGINS_PER_FIVE_MINUTES = 300
 
@@ -29,8 +29,7 @@ class Firewall(Construct):
         load_balancer_arn: str,
         rate_limit: int | None,
         login_path: str | None,
-        key_arn: str,
-        log_retention_days: int,
+        log_group: str,
     ) -> None:
         super().__init__(scope, id)
         rules = [
@@ -54,32 +53,17 @@ class Firewall(Construct):
         wafv2.CfnWebACLAssociation(
             self, "Association", resource_arn=load_balancer_arn, web_acl_arn=self.web_acl.attr_arn
         )
-        group = logs.CfnLogGroup(
-            self,
-            "Log",
-            # WAF writes only to groups whose names begin so.
-            log_group_name=f"aws-waf-logs-{cdk.Stack.of(self).stack_name}",
-            kms_key_id=key_arn,
-            retention_in_days=log_retention_days,
-        )
         wafv2.CfnLoggingConfiguration(
             self,
             "Logging",
             resource_arn=self.web_acl.attr_arn,
-            log_destination_configs=[_without_star(group)],
+            log_destination_configs=[arn("logs", f"log-group:{log_group}")],
             redacted_fields=[
                 {"singleHeader": {"Name": "authorization"}},
                 {"singleHeader": {"Name": "cookie"}},
                 {"queryString": {}},
             ],
         )
-
-
-def _without_star(group: logs.CfnLogGroup) -> str:
-    """The group's ARN as WAF wants it: without the `:*` that CloudFormation's attribute ends with."""
-    return cdk.Stack.of(group).format_arn(
-        service="logs", resource="log-group", resource_name=group.ref, arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
-    )
 
 
 def _visible(name: str) -> dict[str, Any]:

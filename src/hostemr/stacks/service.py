@@ -7,7 +7,6 @@ from aws_cdk import aws_applicationautoscaling as scaling
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_events as events
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from hostemr.deployment import outputs
@@ -69,15 +68,12 @@ class ServiceStack(cdk.Stack):
 
     def _cluster(self) -> ecs.CfnCluster:
         data, settings = self._data, self._settings
-        self.log_group = logs.CfnLogGroup(
-            self, "TaskLog", kms_key_id=data["LogsKeyArn"], retention_in_days=settings.log_retention_days
-        )
         recorded = {
             "kmsKeyId": data["LogsKeyArn"],
             "logging": "OVERRIDE",
             "logConfiguration": {
                 "cloudWatchEncryptionEnabled": True,
-                "cloudWatchLogGroupName": self.log_group.ref,
+                "cloudWatchLogGroupName": data["TaskLog"],
                 "s3BucketName": data["AuditBucket"],
                 "s3EncryptionEnabled": True,
                 "s3KeyPrefix": "exec",
@@ -116,8 +112,7 @@ class ServiceStack(cdk.Stack):
             load_balancer_arn=self.load_balancer.balancer.ref,
             rate_limit=self._settings.waf_rate_limit,
             login_path=self._application.login_path,
-            key_arn=self._data["LogsKeyArn"],
-            log_retention_days=self._settings.log_retention_days,
+            log_group=self._data["FirewallLog"],
         )
 
     def _cache(self) -> Cache:
@@ -149,7 +144,6 @@ class ServiceStack(cdk.Stack):
             "Tasks",
             application=self._application,
             settings=settings,
-            log_group=self.log_group,
             surroundings=Surroundings(
                 image=pulled_image(settings, self.stack_name),
                 database_host=data["DatabaseHost"],
@@ -165,6 +159,8 @@ class ServiceStack(cdk.Stack):
                 file_system=data["FileSystemId"],
                 access_point=data["AccessPointId"],
                 audit_bucket=data["AuditBucket"],
+                log_group=data["TaskLog"],
+                log_group_arn=data["TaskLogArn"],
                 application_environment=self._application.configuration(settings, self.load_balancer.url),
             ),
         )
@@ -177,7 +173,7 @@ class ServiceStack(cdk.Stack):
             application=self._application,
             tasks=self.tasks,
             cluster_arn=self.cluster.attr_arn,
-            task_log=self.log_group.ref,
+            task_log=data["TaskLog"],
             network={
                 "Subnets": self.egress.subnets,
                 "SecurityGroups": self._task_groups(),

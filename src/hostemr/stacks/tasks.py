@@ -10,7 +10,6 @@ from typing import Any
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from hostemr.deployment.applications import Application
@@ -43,6 +42,8 @@ class Surroundings:
     file_system: str
     access_point: str
     audit_bucket: str
+    log_group: str
+    log_group_arn: str
     application_environment: Mapping[str, str]
 
 
@@ -57,11 +58,9 @@ class Tasks(Construct):
         application: Application,
         settings: FargateSettings,
         surroundings: Surroundings,
-        log_group: logs.CfnLogGroup,
     ) -> None:
         super().__init__(scope, id)
         self._application, self._settings, self._given = application, settings, surroundings
-        self._log_group = log_group
         stack = cdk.Stack.of(self).stack_name
         task_policies = [self._file_policy()]
         if settings.enable_ecs_exec:
@@ -83,7 +82,6 @@ class Tasks(Construct):
                         surroundings.master_secret,
                         surroundings.database_secret,
                         surroundings.administrator_secret,
-                        *cache_secrets,
                     ],
                 ),
             ],
@@ -117,11 +115,10 @@ class Tasks(Construct):
             names.password: _value_of(given.database_secret, "password", CURRENT_STAGE),
             names.administrator_username: _value_of(given.administrator_secret, "username"),
             names.administrator_password: _value_of(given.administrator_secret, "password"),
-            **self._cache_secrets(),
             **more_secrets,
         }
         environment = {
-            **self._environment(),
+            **self._database_environment(),
             **given.application_environment,
             "SETUP_MODE": "credentials" if more_secrets else "configure",
             "SETUP_TIMEOUT_SECONDS": str(self._application.setup_seconds - 300),
@@ -141,7 +138,7 @@ class Tasks(Construct):
     def _worker(self) -> dict[str, Any]:
         app = self._application
         return {
-            **self._container(app.container, "worker", self._environment(), self._cache_secrets()),
+            **self._container(app.container, "worker", self._cache_environment(), self._cache_secrets()),
             "portMappings": [{"containerPort": app.port, "protocol": "tcp"}],
             # The load balancer's time to drain, and a request's time to end.
             "stopTimeout": 120,
@@ -157,9 +154,8 @@ class Tasks(Construct):
 
     def _background(self) -> dict[str, Any]:
         seconds = self._settings.background_services_interval_minutes * 60
-        environment = {**self._environment(), "BACKGROUND_INTERVAL_SECONDS": str(seconds)}
         return {
-            **self._container("background", "background", environment, {}),
+            **self._container("background", "background", {"BACKGROUND_INTERVAL_SECONDS": str(seconds)}, {}),
             "essential": False,
             "restartPolicy": {"enabled": True, "restartAttemptPeriod": 60},
             "stopTimeout": 30,
@@ -182,7 +178,7 @@ class Tasks(Construct):
             "logConfiguration": {
                 "logDriver": "awslogs",
                 "options": {
-                    "awslogs-group": self._log_group.ref,
+                    "awslogs-group": self._given.log_group,
                     "awslogs-region": cdk.Aws.REGION,
                     "awslogs-stream-prefix": script,
                     # A log service that stands still must not make the application stand still.
@@ -193,22 +189,21 @@ class Tasks(Construct):
             "linuxParameters": {"initProcessEnabled": True},
         }
 
-    def _environment(self) -> dict[str, str]:
+    def _database_environment(self) -> dict[str, str]:
         names, given = self._application.names, self._given
-        environment = {
+        return {
             names.database_host: given.database_host,
             names.database_port: str(database.PORT),
             names.database_name: self._application.database,
             "DATABASE_CA": given.database_ca,
             "DATABASE_CA_URL": given.database_ca_url,
         }
-        if given.cache_host is not None:
-            environment |= {
-                names.cache_server: given.cache_host,
-                names.cache_username: cache.USERNAME,
-                **names.cache_on,
-            }
-        return environment
+
+    def _cache_environment(self) -> dict[str, str]:
+        names, host = self._application.names, self._given.cache_host
+        if host is None:
+            return {}
+        return {names.cache_server: host, names.cache_username: cache.USERNAME, **names.cache_on}
 
     def _cache_secrets(self) -> dict[str, str]:
         if self._given.cache_secret is None:
@@ -285,7 +280,7 @@ class Tasks(Construct):
 
     def _pull_policy(self) -> str:
         """Fetch the image and write logs: what ECS itself does for a task before its code runs."""
-        statements = [statement("logs:CreateLogStream", "logs:PutLogEvents", on=self._log_group.attr_arn)]
+        statements = [statement("logs:CreateLogStream", "logs:PutLogEvents", on=self._given.log_group_arn)]
         settings = self._settings
         if settings.image_in_ecr or settings.pull_through_cache:
             # ECR gives the token for a registry, not for a repository.
@@ -333,7 +328,7 @@ class Tasks(Construct):
             statement("kms:Decrypt", "kms:GenerateDataKey", on=self._given.logs_key),
             statement("logs:DescribeLogGroups", on="*"),
             statement(
-                "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents", on=self._log_group.attr_arn
+                "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents", on=self._given.log_group_arn
             ),
             statement("s3:PutObject", on=f"{bucket}/exec/*"),
             statement("s3:GetEncryptionConfiguration", on=bucket),

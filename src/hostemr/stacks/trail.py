@@ -22,11 +22,10 @@ class Trail(Construct):
         bucket: s3.CfnBucket,
         bucket_policy: s3.CfnBucketPolicy,
         key_arn: str,
-        log_retention_days: int,
+        log_group: logs.CfnLogGroup,
     ) -> None:
         super().__init__(scope, id)
-        # For questions that cannot wait: the bucket holds the same for seven years.
-        log_group = logs.CfnLogGroup(self, "Log", kms_key_id=key_arn, retention_in_days=log_retention_days)
+        # To the log group for questions that cannot wait: the bucket holds the same for seven years.
         write = policy(self, "WriteLog", statement("logs:CreateLogStream", "logs:PutLogEvents", on=log_group.attr_arn))
         role = service_role(
             self,

@@ -1,0 +1,30 @@
+"""The logs that last: of tasks and their sessions, of the firewall, and of the audit trail."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+
+class LogGroups(Construct):
+    """Encrypted log groups that outlive both stacks, so that no deployment and no toggle loses a log."""
+
+    def __init__(self, scope: Construct, id: str, *, key_arn: str, retention_days: int) -> None:  # noqa: A002
+        super().__init__(scope, id)
+        self._key_arn, self._retention_days = key_arn, retention_days
+        self.tasks = self._group("Tasks")
+        # WAF writes only to groups whose names begin so.
+        self.firewall = self._group("Firewall", name=f"aws-waf-logs-{cdk.Stack.of(self).stack_name}")
+        self.trail = self._group("Trail")
+
+    def _group(self, id: str, *, name: str | None = None) -> logs.CfnLogGroup:  # noqa: A002
+        group = logs.CfnLogGroup(
+            self,
+            id,
+            log_group_name=name,
+            kms_key_id=self._key_arn,
+            retention_in_days=self._retention_days,
+        )
+        group.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        return group

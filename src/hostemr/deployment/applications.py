@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,14 @@ class FileShare:
     container_path: str
     owner_uid: int
     owner_gid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A path, and the HTTP status with which a working web server answers it."""
+
+    path: str
+    status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +61,8 @@ class Application:
     working_directory: str
     port: int
     """The port on which a task serves HTTPS."""
-    alive_path: str
-    """Answers 200 while the web server can serve. It must not ask the database: its outage would end every task."""
+    alive: Callable[[str], Probe]
+    """What tells that a version's web server can serve. Never the database: its outage would end every task."""
     login_path: str | None
     """Where its login form posts to: the firewall limits attempts there."""
     database: str
@@ -95,6 +104,16 @@ def _openemr_configuration(settings: FargateSettings, url: str) -> Mapping[str, 
     return {f"OPENEMR_SETTING_{name}": value for name, value in globals_.items()}
 
 
+def _openemr_alive(version: str) -> Probe:
+    """Since version 8 there is a path for it; before, the redirect to the login page, which asks no database either.
+
+    Source: openemr/openemr, src/RestControllers/HealthController and index.php.
+    """
+    if re.match(r"[1-7]\.\d", version):
+        return Probe(path="/", status="302")
+    return Probe(path="/meta/health/livez", status="200")
+
+
 def _flag(on: bool) -> str:  # noqa: FBT001, it is all that it is about
     return "1" if on else "0"
 
@@ -105,7 +124,7 @@ OPENEMR = Application(
     container="openemr",
     working_directory="/var/www/localhost/htdocs/openemr",
     port=443,
-    alive_path="/meta/health/livez",
+    alive=_openemr_alive,
     login_path="/interface/main/main_screen.php",
     database="openemr",
     database_user="openemr",

@@ -72,7 +72,8 @@ class Cache(Construct):
             "Cache",
             engine="valkey",
             major_engine_version="8",
-            serverless_cache_name=name,
+            # In other subnets it is another cache, which must not have the name of the one that it replaces.
+            serverless_cache_name=f"{name}-{len(subnets)}z",
             description=f"{title}'s sessions",
             kms_key_id=key_arn,
             security_group_ids=[group.attr_group_id],

@@ -67,6 +67,7 @@ class LoadBalancer(Construct):
                 }.items()
             ],
         )
+        alive = application.alive(settings.version)
         self.target_group = elbv2.CfnTargetGroup(
             self,
             "Tasks",
@@ -75,12 +76,12 @@ class LoadBalancer(Construct):
             protocol="HTTPS",
             port=application.port,
             health_check_protocol="HTTPS",
-            health_check_path=application.alive_path,
+            health_check_path=alive.path,
             health_check_interval_seconds=15,
             health_check_timeout_seconds=10,
             healthy_threshold_count=2,
             unhealthy_threshold_count=4,
-            matcher={"httpCode": "200"},
+            matcher={"httpCode": alive.status},
             target_group_attributes=[{"key": "deregistration_delay.timeout_seconds", "value": "60"}],
         )
         forward = {"type": "forward", "targetGroupArn": self.target_group.ref}

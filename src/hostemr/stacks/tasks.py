@@ -137,6 +137,7 @@ class Tasks(Construct):
 
     def _worker(self) -> dict[str, Any]:
         app = self._application
+        path = app.alive(self._settings.version).path
         return {
             **self._container(app.container, "worker", self._cache_environment(), self._cache_secrets()),
             "portMappings": [{"containerPort": app.port, "protocol": "tcp"}],
@@ -144,7 +145,7 @@ class Tasks(Construct):
             "stopTimeout": 120,
             "healthCheck": {
                 # The certificate is the task's own and answers on the loopback only: there is nobody to verify.
-                "command": ["CMD-SHELL", f"curl -fsk -o /dev/null https://localhost:{app.port}{app.alive_path}"],
+                "command": ["CMD-SHELL", f"curl -fsk -o /dev/null https://localhost:{app.port}{path}"],
                 "interval": 30,
                 "timeout": 10,
                 "retries": 4,

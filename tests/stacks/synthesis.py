@@ -1,0 +1,63 @@
+"""Synthesizes configurations in this process, each only once: only the first pays for the start of Node.js."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hostemr.deployment.applications import OPENEMR
+from hostemr.deployment.load import load
+from hostemr.stacks.app import build
+from hostemr.stacks.evidence import Templates
+
+
+@dataclass(frozen=True)
+class Synthesized:
+    """What one configuration came to."""
+
+    templates: Templates
+    findings: tuple[str, ...]
+    """Of cdk-nag, neither mended nor acknowledged."""
+    acknowledged: frozenset[tuple[str, str]]
+    """Rule (with its finding in brackets, where it has one) and construct path below the stack."""
+    protected: Mapping[str, bool]
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Both templates as JSON."""
+        return json.dumps(self.templates.data), json.dumps(self.templates.service)
+
+
+def synthesize(context: Mapping[str, Any]) -> Synthesized:
+    """The deployment of OpenEMR with these settings."""
+    return _synthesize(json.dumps(context, sort_keys=True))
+
+
+@cache
+def _synthesize(context: str) -> Synthesized:
+    with tempfile.TemporaryDirectory(prefix="hostemr-synthesis-") as folder:
+        assembly = build(OPENEMR, load(OPENEMR.name, json.loads(context)), outdir=folder).synth()
+        data, service = assembly.stacks
+        rows = [row for report in Path(folder).glob("*-NagReport.csv") for row in _rows(report)]
+        return Synthesized(
+            templates=Templates(data=data.template, service=service.template),
+            findings=tuple(f"{row['Resource ID']}: {row['Rule ID']}" for row in rows if row["Compliance"] not in _FINE),
+            acknowledged=frozenset(
+                (row["Rule ID"], row["Resource ID"]) for row in rows if row["Compliance"] == "Suppressed"
+            ),
+            protected={stack.stack_name: bool(stack.termination_protection) for stack in assembly.stacks},
+        )
+
+
+_FINE = {"Compliant", "Suppressed", "N/A"}
+
+
+def _rows(report: Path) -> list[dict[str, str]]:
+    with report.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))

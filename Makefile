@@ -6,10 +6,12 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 PORT ?= 8080
 VENV := .venv
+# `npm install aws-cdk` without a version brings a 3.0.0 that is older than 2.1148 and reads none of our output.
+CDK := 2.1148.1
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check format docs bench bench-delivery constraints system-packages clean
+.PHONY: help run test check format docs bench bench-delivery bench-synthesis constraints system-packages clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -41,6 +43,9 @@ bench: $(VENV)/dev system-packages  ## Measure beside the alternatives
 bench-delivery: $(VENV)/dev system-packages  ## Measure the delivery of broadcasts beside other ways of doing it
 	$(BIN)/python -m benchmarks.delivery $(ARGS)
 
+bench-synthesis: $(VENV)/dev  ## Measure `hostemr plan` beside other CDK apps of its size
+	$(BIN)/python -m benchmarks.synthesis $(ARGS)
+
 constraints: $(VENV)/dev  ## Pin the newest versions that fit pyproject.toml
 	$(BIN)/pip install --quiet uv
 	{ sed -n '/^#/p' constraints.txt; $(BIN)/uv pip compile --universal --python-version 3.11 --all-extras \
@@ -49,7 +54,7 @@ constraints: $(VENV)/dev  ## Pin the newest versions that fit pyproject.toml
 
 system-packages:
 	@tests/install-system-packages mariadb-server-core mariadb-client php-cli php-curl curl \
-		busybox redis-tools shellcheck
+		busybox openssl redis-tools rsync shellcheck
 	@# A mail server starts by itself and replaces another: only in containers, CI's and others, that have none.
 	@[ "$$(id -u)" != 0 ] || [ -e /usr/sbin/sendmail ] || tests/install-system-packages exim4-daemon-light
 
@@ -69,4 +74,6 @@ $(VENV)/registration: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[registration,stacks,operate,bench,dev]'
+	@# The CDK's command line; the wheel's npm needs no Node.js on the machine, but one in the PATH.
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $(VENV)/cdk --no-save --no-audit --no-fund --loglevel error aws-cdk@$(CDK)
 	@touch $@ $(VENV)/registration

@@ -6,11 +6,17 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
+import botocore.session
 import pytest
+from botocore import xform_name
+from botocore.exceptions import UnknownServiceError
 
 from hostemr.cli import run
+from hostemr.deployment.load import assignments, load
+from hostemr.deployment.table import settings_of
 from tests.peers.server import ServerProcess, clean_environment
 
 ROOT = Path(__file__).parent.parent
@@ -95,3 +101,63 @@ def test_every_variable_in_the_docs_is_a_setting() -> None:
         for name in re.findall(r"HOSTEMR_[A-Z_]+[A-Z]", page.read_text()):
             known = {name, name.removesuffix("_FILE")}
             assert any(f"`{one}`" in reference for one in known), (page.name, name)
+
+
+def commands(page: Path, program: str) -> list[list[str]]:
+    """The words of each command of one program in a page's blocks, chained ones too."""
+    lines = [part.strip() for block in blocks(page) for line in block.splitlines() for part in line.split("&&")]
+    return [shlex.split(line) for line in lines if line.startswith(f"{program} ")]
+
+
+AWS_CLI_OWN = {
+    ("s3", "cp"): {"--recursive"},
+    ("logs", "tail"): {"--log-stream-name-prefix", "--since", "--follow"},
+    ("cloudformation", "wait"): {"--stack-name"},
+    ("ecs", "execute-command"): {"--cluster", "--task", "--container", "--interactive", "--command"},
+}
+"""What the AWS command line adds of its own to the services' operations."""
+AWS_CLI_EVERYWHERE = {"--query", "--output", "--region", "--cli-read-timeout", "--cli-binary-format"}
+
+
+def test_every_aws_command_in_the_docs_exists() -> None:
+    """Held against the service models that the AWS command line is itself made of."""
+    session, found = botocore.session.get_session(), 0
+    for page in PAGES:
+        for _, service, verb, *rest in commands(page, "aws"):
+            found += 1
+            options = {word for word in rest if word.startswith("--")}
+            known = AWS_CLI_OWN.get((service, verb))
+            if known is None:
+                try:
+                    model = session.get_service_model(service)
+                except UnknownServiceError:
+                    pytest.fail(f"{page.name}: aws {service}")
+                operations = {xform_name(name, "-"): name for name in model.operation_names}
+                assert verb in operations, (page.name, service, verb)
+                members = model.operation_model(operations[verb]).input_shape.members
+                known = {f"--{xform_name(name, '-')}" for name in members}
+            assert options <= known | AWS_CLI_EVERYWHERE, (page.name, service, verb, options - known)
+    assert found > 10
+
+
+def test_every_setting_in_a_command_of_the_docs_is_valid() -> None:
+    """What stands after `--set` and the CDK's `-c`, as it stands."""
+    found = 0
+    for page in PAGES:
+        for words in commands(page, "hostemr") + commands(page, "cdk"):
+            given = [after for before, after in pairwise(words) if before in {"--set", "-c"}]
+            load("openemr", assignments(given))
+            found += len(given)
+    assert found > 0
+
+
+def test_every_name_in_the_guide_that_looks_like_a_setting_is_one() -> None:
+    text = (ROOT / "docs/040_openemr_on_fargate.md").read_text()
+    # What others call theirs stands in the first column of the last table.
+    ours = text.partition("## Coming from the seed")[0]
+    known = {row.key("openemr") for row in settings_of("openemr")}
+    ways_out = {"nat_per_zone", "one_nat", "public_ip"}
+    not_settings = {"daily_weekly_monthly7_year_retention", "client_id", "client_secret"} | ways_out
+    named = set(re.findall(r"`([a-z]+(?:_[a-z0-9]+)+)`", ours))
+    assert named - known <= not_settings
+    assert len(named & known) > 15

@@ -15,14 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hostemr.deployment.applications import OPENEMR
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "src/hostemr/stacks/containers/openemr"
 STAND_IN = ROOT / "tests/stacks/containers/stand_in/openemr.sh"
-PROGRAMS = {
-    "setup": ("ground", "database", "sqlconf", "accounts", "configure", "setup"),
-    "worker": ("ground", "sqlconf", "worker"),
-    "background": ("ground", "database", "sqlconf", "background"),
-}
 SKELETON_SQLCONF = """<?php
 $host\t= 'localhost';
 $port\t= '3306';
@@ -47,12 +44,12 @@ say() {
 
 def program(name: str) -> str:
     """The text of a program, as a container's command would hold it."""
-    return "\n".join((SCRIPTS / f"{part}.sh").read_text() for part in PROGRAMS[name])
+    return "\n".join((SCRIPTS / part).read_text() for part in OPENEMR.scripts[name])
 
 
 def stoppable(name: str) -> str:
     """The same, able to stop where STOP_AT says."""
-    first, *others = ((SCRIPTS / f"{part}.sh").read_text() for part in PROGRAMS[name])
+    first, *others = ((SCRIPTS / part).read_text() for part in OPENEMR.scripts[name])
     return "\n".join([first, STOP_BEFORE_A_LINE, *others])
 
 

@@ -48,6 +48,8 @@ class EnvironmentNames:
     cache_password: str
     cache_on: Mapping[str, str]
     """What is set besides when there is a cache."""
+    cache_off: Mapping[str, str]
+    """What says that there is none, and sessions are one task's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +154,7 @@ OPENEMR = Application(
         cache_username="REDIS_USERNAME",
         cache_password="REDIS_PASSWORD",  # noqa: S106
         cache_on={"REDIS_TLS": "yes"},
+        cache_off={"SESSIONS": "files"},
     ),
     scripts={
         "setup": ("ground.sh", "database.sh", "sqlconf.sh", "accounts.sh", "configure.sh", "setup.sh"),

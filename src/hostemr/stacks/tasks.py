@@ -203,7 +203,7 @@ class Tasks(Construct):
     def _cache_environment(self) -> dict[str, str]:
         names, host = self._application.names, self._given.cache_host
         if host is None:
-            return {}
+            return dict(names.cache_off)
         return {names.cache_server: host, names.cache_username: cache.USERNAME, **names.cache_on}
 
     def _cache_secrets(self) -> dict[str, str]:

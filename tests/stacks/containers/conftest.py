@@ -127,7 +127,7 @@ def installed(original: Image, image: Image, database: PrivateMariaDB) -> Image:
         ),
         f"CREATE USER '{new}_a'@'%' IDENTIFIED BY '{image.environment['MYSQL_PASS']}' REQUIRE SSL",
         f"GRANT ALL PRIVILEGES ON {new}.* TO '{new}_a'@'%'",
-        f"INSERT INTO hostemr.setup SELECT '{new}', state, image, from_version, changed_at"
-        f" FROM hostemr.setup WHERE application = '{old}'",
+        "INSERT INTO hostemr.setup (application, state, image, from_version, changed_at)"
+        f" SELECT '{new}', state, image, from_version, changed_at FROM hostemr.setup WHERE application = '{old}'",
     )
     return image

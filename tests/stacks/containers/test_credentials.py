@@ -132,12 +132,13 @@ def test_a_repetition_of_a_finished_rotation_changes_nothing(installed: Image, a
 
 
 def test_a_configuration_with_the_secret_of_before_takes_openemr_back_without_a_failure(
-    installed: Image, authority: Authority
+    installed: Image, database: PrivateMariaDB, authority: Authority
 ) -> None:
     current = first(installed)
     pending = following(installed, current, 1)
     with openemr_at_work(installed, authority) as failures:
         assert installed.run("setup", **variables(current, pending))[0] == DONE
+        database.execute("UPDATE hostemr.setup SET rotated_at = rotated_at - INTERVAL 1 HOUR")
         assert installed.run("setup")[0] == DONE
         assert installed.credential() == current
         assert installed.run("setup", **variables(current, pending))[0] == DONE
@@ -183,3 +184,20 @@ def test_the_pending_user_must_be_the_other_one(installed: Image) -> None:
         status, output = installed.run("setup", **variables(current, (pending, "p" * 32)))
         assert (status, "NEXT_MYSQL_USER" in output) == (WRONG_USE, True), output
     assert installed.credential() == current
+
+
+def test_a_task_that_holds_the_credential_from_before_a_rotation_gives_way(
+    installed: Image, database: PrivateMariaDB, authority: Authority
+) -> None:
+    old = first(installed)
+    new = following(installed, old, 1)
+    assert installed.run("setup", **variables(old, new))[0] == DONE
+    status, output = installed.run("setup")
+    assert status == BUSY, output
+    assert installed.credential() == new
+    assert not login_works(installed, authority, *old)
+    # With the new credential it works at once, and long after with whatever the secret says: as after a restore.
+    assert installed.run("setup", MYSQL_USER=new[0], MYSQL_PASS=new[1])[0] == DONE
+    database.execute("UPDATE hostemr.setup SET rotated_at = rotated_at - INTERVAL 1 HOUR")
+    assert installed.run("setup")[0] == DONE
+    assert installed.credential() == old

@@ -7,19 +7,22 @@ import subprocess
 
 import pytest
 
-from tests.peers.openemr_image import PROGRAMS, SCRIPTS, STAND_IN, program
+from hostemr.deployment.applications import OPENEMR
+from tests.peers.openemr_image import SCRIPTS, STAND_IN, program
 
 MOST_BYTES = 40_000
 """A task definition holds 64 KiB, and ours is not only this command."""
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", OPENEMR.scripts)
 def test_a_program_fits_into_a_task_definition(name: str) -> None:
     assert len(program(name).encode()) < MOST_BYTES
 
 
 def test_every_script_belongs_to_a_program() -> None:
-    assert {file.stem for file in SCRIPTS.glob("*.sh")} == {part for parts in PROGRAMS.values() for part in parts}
+    assert {file.name for file in SCRIPTS.glob("*.sh")} == {
+        part for parts in OPENEMR.scripts.values() for part in parts
+    }
 
 
 @pytest.mark.parametrize("file", [*sorted(SCRIPTS.glob("*.sh")), STAND_IN], ids=lambda file: str(file.name))
@@ -30,7 +33,7 @@ def test_shellcheck_finds_nothing(file: object) -> None:
     assert (found.returncode, found.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", OPENEMR.scripts)
 @pytest.mark.parametrize("shell", ["dash", "busybox"])
 def test_each_shell_can_read_every_program(name: str, shell: str) -> None:
     if not shutil.which(shell):
@@ -41,4 +44,4 @@ def test_each_shell_can_read_every_program(name: str, shell: str) -> None:
 
 
 def test_no_program_shows_what_it_runs() -> None:
-    assert not [name for name in PROGRAMS if "set -x" in program(name)]
+    assert not [name for name in OPENEMR.scripts if "set -x" in program(name)]

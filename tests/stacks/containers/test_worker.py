@@ -144,3 +144,17 @@ def test_apache_logs_to_the_tasks_output_and_never_what_follows_the_question_mar
     formats = " ".join(re.findall(r'Format "(.*)"', ours))
     # %r and %q hold the query string; a referer holds the one before, a cookie the session.
     assert not re.search(r"%[<>]?[rqu]\b|(?i:\{(Referer|Cookie))", formats), formats
+
+
+def test_without_a_cache_sessions_are_in_files_only_where_that_is_asked_for(web: Image) -> None:
+    for name in [name for name in web.environment if name.startswith("REDIS_")]:
+        del web.environment[name]
+    status, output = web.run("worker")
+    assert status == 2, output
+    assert web.log() == []
+    status, output = web.run("worker", SESSIONS="files")
+    assert status == DONE, output
+    assert web.log() == ["serving"]
+    assert "sessions are in this task's files" in output
+    [ini] = web.etc.glob("php*/conf.d/99-hostemr.ini")
+    assert ini.read_text() == "log_errors = On\ndisplay_errors = Off\n"

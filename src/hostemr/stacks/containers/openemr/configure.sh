@@ -18,6 +18,7 @@ survey() {
             state ENUM('installing', 'installed', 'upgrading') NOT NULL,
             image VARCHAR(512) NOT NULL,
             from_version VARCHAR(32) NOT NULL,
+            rotated_at DATETIME NULL,
             changed_at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP)"
     state_read
     tables=$(ask "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '$MYSQL_DATABASE'")
@@ -204,10 +205,21 @@ PHP
     change "USE \`$MYSQL_DATABASE\`; START TRANSACTION; $(cat "$work/settings.sql") COMMIT"
 }
 
+# A task that waited while the credential was rotated still holds the old one: a new task gets the new one. After a
+# quarter of an hour the secret has been settled, and what a task is given is right, as after a restore.
+require_current_credential() {
+    [ "$plan:$conf_login" != "keep:$MYSQL_USER" ] || return 0
+    rotated=$(ask "SELECT COUNT(*) FROM hostemr.setup
+        WHERE application = '$MYSQL_DATABASE' AND rotated_at > UTC_TIMESTAMP() - INTERVAL 15 MINUTE")
+    [ "$rotated" = 0 ] ||
+        give_up "$BUSY" "the credential was rotated a moment ago, and this task was given the one before; run another"
+}
+
 configure() {
     restore_etc_ssl
     survey
     decide
+    require_current_credential
     case $plan in
         install) install ;;
         adopt) say "adopting an installation that was restored or migrated" ;;

@@ -84,6 +84,7 @@ credentials() {
     sqlconf_read
     [ "$conf_state" = 1 ] || give_up "$REFUSED" "sqlconf.php is $conf_state, not configured: is this the right file system?"
     user_activate "$NEXT_MYSQL_USER" "$NEXT_MYSQL_PASS" "$MYSQL_PASS"
+    change "UPDATE hostemr.setup SET rotated_at = UTC_TIMESTAMP() WHERE application = '$MYSQL_DATABASE'"
     say "done: $NEXT_MYSQL_USER is in use"
 }
 

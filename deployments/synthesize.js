@@ -14,7 +14,7 @@ const python = [...active, ...candidates.filter(existsSync), "python3", "python"
 const ended = spawnSync(python, ["-m", "hostemr.stacks", ...process.argv.slice(2)], { stdio: "inherit" });
 if (ended.error) {
   console.error(`error: ${python} could not be started: ${ended.error.message}`);
-  console.error("hint: run `make` in the project's root once, or activate an environment with hostemr[stacks]");
+  console.error("hint: run `make cdk` in the project's root once, or activate an environment with hostemr[stacks]");
   process.exit(3);
 }
 process.exit(ended.status ?? 1);

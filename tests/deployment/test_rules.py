@@ -98,6 +98,13 @@ ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/openemr"
             ),
         ),
         (
+            {"site_address": "https://openemr.example.org"},
+            (
+                "site_address is https://openemr.example.org, but certificate_arn is null: nothing would answer at an "
+                "https address; give the ARN of an ACM certificate for that name"
+            ),
+        ),
+        (
             {"enable_patient_portal": "true"},
             (
                 "enable_patient_portal is true, but certificate_arn is null: patients must not sign in over an "

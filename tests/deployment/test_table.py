@@ -21,6 +21,7 @@ EXPECTED: dict[str, tuple[str, Any, Any, Any]] = {
     "security_group_ip_range_ipv4": ("allowed_ranges", (), (), ()),
     "security_group_ip_range_ipv6": ("allowed_ranges", (), (), ()),
     "certificate_arn": ("certificate_arn", None, None, None),
+    "site_address": ("site_address", None, None, None),
     "vpc_cidr": ("vpc_cidr", "10.0.0.0/16", "10.0.0.0/16", "10.0.0.0/16"),
     "availability_zones": ("availability_zones", 2, 2, 3),
     "egress": ("egress", "public_ip", "nat_per_zone", "nat_per_zone"),

@@ -23,6 +23,7 @@ VALUES: Mapping[str, tuple[Any, ...]] = {
     "openemr_resource_suffix": ("north",),
     "security_group_ip_range": ("203.0.113.0/24", ["198.51.100.7/32", "2001:db8::/48"], "0.0.0.0/0", "::/0"),
     "certificate_arn": (CERTIFICATE,),
+    "site_address": ("https://openemr.example.org",),
     "vpc_cidr": ("172.16.0.0/20",),
     "availability_zones": (3,),
     "egress": ("public_ip", "endpoints", "one_nat"),
@@ -71,6 +72,7 @@ _NEEDS: Mapping[tuple[str, Any], Context] = {
         "openemr_service_fargate_minimum_capacity": 1,
         "openemr_service_fargate_maximum_capacity": 1,
     },
+    ("site_address", "https://openemr.example.org"): {"certificate_arn": CERTIFICATE},
     ("activate_openemr_apis", True): {"certificate_arn": CERTIFICATE},
     ("enable_patient_portal", True): {"certificate_arn": CERTIFICATE},
     ("aurora_auto_pause_minutes", 60): {"aurora_minimum_capacity": 0},
@@ -84,6 +86,7 @@ SAMPLES: Mapping[str, Context] = {
     "clinic": {
         "certificate_arn": CERTIFICATE,
         "security_group_ip_range": ["203.0.113.0/24", "2001:db8::/48"],
+        "site_address": "https://openemr.example.org",
         "activate_openemr_apis": True,
         "monitoring_email": "operator@example.org",
         "openemr_image_digest": DIGEST,

@@ -29,8 +29,7 @@ def _matched(entry: Acknowledgement, context: Any) -> set[tuple[str, str]]:
         place = f"{'data' if 'data' in stack else 'service'}/{path}"
         for wanted_rule in entry.rules:
             for wanted in entry.paths:
-                fits = place.startswith(wanted[:-1]) if wanted.endswith("*") else place == wanted
-                if fits and wanted_rule.partition("[")[0] == rule:
+                if place == wanted and wanted_rule.partition("[")[0] == rule:
                     found.add((wanted_rule.partition("[")[0], wanted))
     return found
 

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from aws_cdk import region_info
+from cryptography import x509
 
 from hostemr.deployment import outputs
 from hostemr.stacks.backups import PLAN_NAME
+from hostemr.stacks.database import root_certificates
 from tests.stacks.configurations import CERTIFICATE, SAMPLES, single
 from tests.stacks.synthesis import Synthesized, synthesize
 
@@ -45,7 +48,8 @@ class TestWhatLasts:
             resources = list(default.templates.of(kind))
             assert resources, kind
             for logical_id, one in resources:
-                assert one["DeletionPolicy"] == one["UpdateReplacePolicy"] == "Retain", logical_id
+                assert one["DeletionPolicy"] in {"Retain", "RetainExceptOnCreate"}, logical_id
+                assert one["UpdateReplacePolicy"] == "Retain", logical_id
         for name in ("CredentialsAdministrator", "CredentialsDatabase"):
             [one] = [one for key, one in default.templates.of("AWS::SecretsManager::Secret") if key.startswith(name)]
             assert one["DeletionPolicy"] == "Retain"
@@ -200,9 +204,12 @@ class TestWayIn:
     def test_it_is_closed_until_addresses_are_named(self, default: Synthesized) -> None:
         rules = found(default, "AWS::EC2::SecurityGroupIngress").values()
         assert not [rule for rule in rules if "CidrIp" in rule or "CidrIpv6" in rule]
+        groups = found(default, "AWS::EC2::SecurityGroup").values()
+        assert not [group for group in groups if group.get("SecurityGroupIngress")]
 
     def test_named_addresses_reach_it_by_both_families(self) -> None:
-        rules = found(synthesize(HTTPS), "AWS::EC2::SecurityGroupIngress").values()
+        groups = found(synthesize(HTTPS), "AWS::EC2::SecurityGroup").values()
+        rules = [rule for group in groups for rule in group.get("SecurityGroupIngress", [])]
         admitted = {(rule.get("CidrIp") or rule.get("CidrIpv6"), rule["FromPort"]) for rule in rules}
         for block in HTTPS["security_group_ip_range"]:
             assert {(block, 443), (block, 80)} <= admitted
@@ -312,6 +319,9 @@ class TestTasks:
         for name in ("rest_api", "rest_fhir_api", "rest_portal_api", "portal_onsite_two_enable"):
             assert (off[name], on[name]) == ("0", "1")
         assert json.dumps(on["site_addr_oath"]).startswith('{"Fn::Join": ["", ["https://"')
+        known = synthesize(SAMPLES["clinic"])
+        assert settings(SAMPLES["clinic"])["site_addr_oath"] == "https://openemr.example.org"
+        assert known.templates.service["Outputs"]["Url"]["Value"] == "https://openemr.example.org"
         assert "/portal/" in json.dumps(on["portal_onsite_two_address"])
 
     def test_tasks_run_on_arm_and_a_failed_deployment_rolls_back(self, default: Synthesized) -> None:
@@ -466,3 +476,19 @@ class TestOutputs:
                 assert "SecretString" not in json.dumps(output)
         # The cache's user is the one place that refers to a secret's value, for CloudFormation to look up.
         assert "".join(default.texts).count("{{resolve:") == 1
+
+
+class TestRoots:
+    def test_every_region_that_the_cdk_knows_has_a_root_or_a_bundle(self, default: Synthesized) -> None:
+        roots = default.templates.service["Mappings"]["DatabaseRoots"]
+        assert set(roots) == {region.name for region in region_info.RegionInfo.regions}
+        assert sum(bool(one["Root"]) for one in roots.values()) == 27
+        assert all(one["Bundle"].startswith("https://") for one in roots.values())
+
+    def test_each_root_is_a_certificate_of_its_region_that_signed_itself(self) -> None:
+        for region, text in root_certificates().items():
+            certificate = x509.load_pem_x509_certificate(text.encode())
+            [name] = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+            assert name.value == f"Amazon RDS {region} Root CA RSA2048 G1"
+            certificate.verify_directly_issued_by(certificate)
+            assert certificate.not_valid_after_utc.year > 2055

@@ -10,7 +10,7 @@ from hostemr.operate.changes import Change, Kind, compare, harm
 from hostemr.operate.schemas import schema_of
 from hostemr.operate.stacks import export_conflicts
 from hostemr.stacks.evidence import Templates
-from tests.stacks.configurations import SAMPLES, singles
+from tests.stacks.configurations import CERTIFICATE, SAMPLES, single, singles
 from tests.stacks.synthesis import synthesize
 
 # What is asked for explicitly, by the setting's own name, and so is no harm. Nothing else may be.
@@ -87,6 +87,18 @@ def _given(template: Any, logical_id: str) -> set[tuple[str, ...]]:
 
 def _at(template: Any, change: Change, place: tuple[str, ...]) -> Any:
     return template["Resources"][change.logical_id]["Properties"].get(place[0])
+
+
+def test_a_certificate_changes_the_listener_of_port_80_and_makes_no_second_one() -> None:
+    """A load balancer has one listener for a port, and CloudFormation makes what is new before it deletes."""
+    without, with_one = synthesize({}).templates, synthesize(single("certificate_arn", CERTIFICATE)).templates
+    ports = [
+        {one["Properties"]["Port"]: name for name, one in templates.of("AWS::ElasticLoadBalancingV2::Listener")}
+        for templates in (without, with_one)
+    ]
+    assert ports[0].keys() == {80}
+    assert ports[1].keys() == {80, 443}
+    assert ports[0][80] == ports[1][80]
 
 
 # CloudFormation refuses these updates while the service stack is there, and leaves everything as it was.

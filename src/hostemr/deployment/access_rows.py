@@ -65,18 +65,33 @@ ACCESS = (
         source="seed",
     ),
     Setting(
+        name="site_address",
+        attribute="site_address",
+        kind=or_null(
+            text_of(
+                r"https://[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(:[0-9]{1,5})?",
+                "https:// and a host name in small letters, without a path, such as https://openemr.example.org",
+            )
+        ),
+        meaning="The address that people use, whose name the certificate covers and whose DNS record leads to the load "
+        "balancer. The application tells it to API clients and patients; null tells the load balancer's own name, "
+        "which no certificate can cover.",
+    ),
+    Setting(
         name="vpc_cidr",
         attribute="vpc_cidr",
         kind=VPC_NETWORK,
         default="10.0.0.0/16",
-        meaning="Addresses of the VPC. Choose another where the VPC is to be joined to a network that uses these.",
+        meaning="Addresses of the VPC. Choose another where the VPC is to be joined to a network that uses these, "
+        "before the first deployment: what exists cannot move.",
     ),
     Setting(
         name="availability_zones",
         attribute="availability_zones",
         kind=one_of(2, 3),
         default=2,
-        meaning="In how many zones subnets lie and tasks run. Changing it later moves subnets.",
+        meaning="In how many zones subnets lie and tasks run. A third can be added later; CloudFormation refuses to "
+        "take one away while the service stack is there.",
     ),
     Setting(
         name="egress",

@@ -21,6 +21,11 @@ def _of_access(settings: FargateSettings) -> list[str]:
             "certificate_arn is null: patients' data and passwords travel unencrypted between browsers and the "
             "load balancer, which only a trial without real patients may do; give the ARN of an ACM certificate"
         )
+    if (settings.activate_apis or settings.enable_patient_portal) and settings.site_address is None:
+        found.append(
+            "site_address is null: API clients and patients are told the load balancer's own name, which no "
+            "certificate covers; give the address that people use"
+        )
     if not settings.allowed_ranges:
         found.append(
             "security_group_ip_range is null: nobody can reach the load balancer; give the networks of the clinic"

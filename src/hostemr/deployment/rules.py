@@ -129,6 +129,15 @@ def _needs_certificate(attribute: str, why: str) -> Callable[[Values], str | Non
     return check
 
 
+def _address_without_certificate(values: Values) -> str | None:
+    if values["site_address"] is None or values["certificate_arn"] is not None:
+        return None
+    return (
+        f"{values.said('site_address')}, but certificate_arn is null: nothing would answer at an https address; "
+        "give the ARN of an ACM certificate for that name"
+    )
+
+
 _RULES: tuple[tuple[tuple[str, ...], Callable[[Values], str | None]], ...] = (
     (("minimum_capacity", "maximum_capacity"), _capacity),
     (("task_cpu", "task_memory"), _task_memory),
@@ -145,6 +154,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Values], str | None]], ...] = (
         ("enable_patient_portal", "certificate_arn"),
         _needs_certificate("enable_patient_portal", "patients must not sign in over an unencrypted connection"),
     ),
+    (("site_address", "certificate_arn"), _address_without_certificate),
 )
 
 

@@ -28,6 +28,7 @@ class FargateSettings:
 
     allowed_ranges: tuple[str, ...]
     certificate_arn: str | None
+    site_address: str | None
     vpc_cidr: str
     availability_zones: int
     egress: Egress

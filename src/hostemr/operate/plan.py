@@ -152,7 +152,7 @@ def _stack(name: str, template: Path, artifact: Mapping[str, Any]) -> PlannedSta
         name=name,
         template=template,
         resources=dict(sorted(Counter(resource["Type"] for resource in resources.values()).items())),
-        retained=tuple(key for key, one in resources.items() if one.get("DeletionPolicy") == "Retain"),
+        retained=tuple(key for key, one in resources.items() if str(one.get("DeletionPolicy")).startswith("Retain")),
         protected=bool(artifact["properties"].get("terminationProtection")),
     )
 

@@ -9,6 +9,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
+from hostemr.stacks.policies import REGION
+
 ABOVE, BELOW = "GreaterThanThreshold", "LessThanThreshold"
 
 
@@ -174,7 +176,7 @@ def watch_firewall(*, web_acl: str) -> list[Watch]:
             meaning="The firewall blocks many requests: an attack, or a clinic that a rule does not fit",
             namespace="AWS/WAFV2",
             metric="BlockedRequests",
-            dimensions={"WebACL": web_acl, "Region": cdk.Aws.REGION, "Rule": "ALL"},
+            dimensions={"WebACL": web_acl, "Region": REGION, "Rule": "ALL"},
             threshold=500,
             statistic="Sum",
         )
@@ -241,7 +243,7 @@ def _widget(position: int, watch: Watch) -> dict[str, object]:
         "height": 6,
         "properties": {
             "title": watch.meaning,
-            "region": cdk.Aws.REGION,
+            "region": REGION,
             "stat": watch.statistic,
             "period": watch.minutes * 60,
             "metrics": [[watch.namespace, watch.metric, *dimensions]],

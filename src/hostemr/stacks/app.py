@@ -17,6 +17,9 @@ def build(application: Application, settings: FargateSettings, *, outdir: str | 
     app = cdk.App(
         outdir=outdir,
         analytics_reporting=False,
+        # Nothing reads where in our code a construct was made, nor the tree beside the templates.
+        stack_traces=False,
+        tree_metadata=False,
         # cfn-lint says the same in `make check`, where seconds do not matter.
         builtin_cloud_formation_validation=False,
     )

@@ -58,7 +58,8 @@ class Backups(Construct):
             if lock_after_days is None
             else {"changeableForDays": lock_after_days, "minRetentionDays": 35, "maxRetentionDays": SEVEN_YEARS_DAYS},
         )
-        self.vault.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        # Except when its own creation is undone: an empty vault would only keep its name from the next try.
+        self.vault.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
         plan = backup.CfnBackupPlan(
             self,
             "Plan",

@@ -9,7 +9,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from hostemr.stacks.policies import VERSION, arn
+from hostemr.stacks.policies import ACCOUNT, VERSION, arn
 
 SEVEN_YEARS_DAYS = 2557
 """Longer than the six years of 45 CFR 164.316(b)(2)(i)."""
@@ -103,7 +103,7 @@ def _to_glacier() -> dict[str, Any]:
 
 
 def _delivery(sid: str, service: str, action: str, resource: str, source: str | None = None) -> dict[str, Any]:
-    condition: dict[str, Any] = {"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}}
+    condition: dict[str, Any] = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
     if source is not None:
         condition["ArnLike"] = {"aws:SourceArn": source}
     return {
@@ -122,7 +122,7 @@ def _access_log_statements(bucket: s3.CfnBucket) -> list[dict[str, Any]]:
     Sources: enable-access-logging.html (ELB), flow-logs-s3-permissions.html (VPC),
     enable-server-access-logging.html (S3), all on docs.aws.amazon.com.
     """
-    account, mine = cdk.Aws.ACCOUNT_ID, bucket.attr_arn
+    account, mine = ACCOUNT, bucket.attr_arn
     balancer, flows, s3_itself = "logdelivery.elasticloadbalancing.amazonaws.com", "delivery.logs.amazonaws.com", "s3/*"
     return [
         _delivery("LoadBalancerLogs", balancer, "s3:PutObject", f"{mine}/alb/AWSLogs/{account}/*"),
@@ -135,7 +135,7 @@ def _access_log_statements(bucket: s3.CfnBucket) -> list[dict[str, Any]]:
 def _trail_statements(bucket: s3.CfnBucket, trail_name: str) -> list[dict[str, Any]]:
     """CloudTrail may write its log files, and look whether it may (create-s3-bucket-policy-for-cloudtrail.html)."""
     trail, service = arn("cloudtrail", f"trail/{trail_name}"), "cloudtrail.amazonaws.com"
-    objects = f"{bucket.attr_arn}/AWSLogs/{cdk.Aws.ACCOUNT_ID}/*"
+    objects = f"{bucket.attr_arn}/AWSLogs/{ACCOUNT}/*"
     return [
         _delivery("TrailLooks", service, "s3:GetBucketAcl", bucket.attr_arn, trail),
         _delivery("TrailWrites", service, "s3:PutObject", objects, trail),

@@ -56,7 +56,7 @@ class Cache(Construct):
             self,
             "User",
             engine="valkey",
-            user_id=f"{name}-{USERNAME}",
+            user_id=f"{name}-user",
             user_name=USERNAME,
             access_string=_RIGHTS,
             authentication_mode={

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from hostemr.deployment.settings import FargateSettings
 from hostemr.stacks.access import allow, security_group
-from hostemr.stacks.policies import VERSION
+from hostemr.stacks.policies import PARTITION, REGION, VERSION
 
 _ENDPOINTS = ("ecr.api", "ecr.dkr", "logs", "secretsmanager")
 _EXEC_ENDPOINTS = ("ssmmessages", "kms")
@@ -72,7 +71,7 @@ class Egress(Construct):
                 f"Endpoint{''.join(part.title() for part in service.split('.'))}",
                 vpc_id=self._vpc_id,
                 vpc_endpoint_type="Interface",
-                service_name=f"com.amazonaws.{cdk.Aws.REGION}.{service}",
+                service_name=f"com.amazonaws.{REGION}.{service}",
                 private_dns_enabled=True,
                 subnet_ids=self._task_subnets,
                 security_group_ids=[group.attr_group_id],
@@ -82,7 +81,7 @@ class Egress(Construct):
             "EndpointS3",
             vpc_id=self._vpc_id,
             vpc_endpoint_type="Gateway",
-            service_name=f"com.amazonaws.{cdk.Aws.REGION}.s3",
+            service_name=f"com.amazonaws.{REGION}.s3",
             route_table_ids=self._route_tables,
             policy_document={
                 "Version": VERSION,
@@ -93,15 +92,15 @@ class Egress(Construct):
                         "Effect": "Allow",
                         "Principal": "*",
                         "Action": "s3:GetObject",
-                        "Resource": f"arn:{cdk.Aws.PARTITION}:s3:::prod-{cdk.Aws.REGION}-starport-layer-bucket/*",
+                        "Resource": f"arn:{PARTITION}:s3:::prod-{REGION}-starport-layer-bucket/*",
                     },
                     {
                         "Effect": "Allow",
                         "Principal": "*",
                         "Action": ["s3:PutObject", "s3:GetEncryptionConfiguration"],
                         "Resource": [
-                            f"arn:{cdk.Aws.PARTITION}:s3:::{audit_bucket}",
-                            f"arn:{cdk.Aws.PARTITION}:s3:::{audit_bucket}/exec/*",
+                            f"arn:{PARTITION}:s3:::{audit_bucket}",
+                            f"arn:{PARTITION}:s3:::{audit_bucket}/exec/*",
                         ],
                     },
                 ],

@@ -282,11 +282,16 @@ def only_the_load_balancer_is_open(templates: Templates) -> bool:
         for _, one in templates.of("AWS::ElasticLoadBalancingV2::LoadBalancer")
         for group in one["Properties"]["SecurityGroups"]
     }
-    return all(
-        json.dumps(rule["Properties"]["GroupId"]) in balancer
+    apart = all(
+        "CidrIp" not in rule["Properties"] and "CidrIpv6" not in rule["Properties"]
         for _, rule in templates.of("AWS::EC2::SecurityGroupIngress")
-        if "CidrIp" in rule["Properties"] or "CidrIpv6" in rule["Properties"]
     )
+    within = [
+        logical_id
+        for logical_id, group in templates.of("AWS::EC2::SecurityGroup")
+        if group["Properties"].get("SecurityGroupIngress")
+    ]
+    return apart and all(any(f'"{logical_id}"' in text for text in balancer) for logical_id in within)
 
 
 def _actions_for_everything(templates: Templates, name: str) -> set[str]:

@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from hostemr.stacks.policies import VERSION, account_root, arn
+from hostemr.stacks.policies import REGION, URL_SUFFIX, VERSION, account_root, arn
 
 _FOR_THE_ACCOUNT = {
     "Sid": "LetIamPoliciesDecide",
@@ -26,7 +26,7 @@ class Keys(Construct):
         super().__init__(scope, id)
         self.data = self._key("Data", "patients' data: database, files, cache, secrets")
         self.backups = self._key("Backups", "recovery points")
-        logs_service = f"logs.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"
+        logs_service = f"logs.{REGION}.{URL_SUFFIX}"
         self.logs = self._key(
             "Logs",
             "logs, the audit trail and notices",

@@ -85,21 +85,17 @@ class LoadBalancer(Construct):
             target_group_attributes=[{"key": "deregistration_delay.timeout_seconds", "value": "60"}],
         )
         forward = {"type": "forward", "targetGroupArn": self.target_group.ref}
-        if settings.certificate_arn is None:
-            self.listener = self._listener("Http", 80, "HTTP", forward)
-        else:
-            self.listener = self._listener("Https", 443, "HTTPS", forward, certificate_arn=settings.certificate_arn)
-            self._listener(
-                "RedirectToHttps",
-                80,
-                "HTTP",
-                {
-                    "type": "redirect",
-                    "redirectConfig": {"protocol": "HTTPS", "port": "443", "statusCode": "HTTP_301"},
-                },
-            )
+        redirect = {
+            "type": "redirect",
+            "redirectConfig": {"protocol": "HTTPS", "port": "443", "statusCode": "HTTP_301"},
+        }
+        # One listener for port 80 in both cases: a second one for the port could not be made beside the first.
+        self.listeners = [self._listener("Http", 80, "HTTP", redirect if settings.https else forward)]
+        if settings.certificate_arn is not None:
+            https = self._listener("Https", 443, "HTTPS", forward, certificate_arn=settings.certificate_arn)
+            self.listeners.append(https)
         scheme = "https" if settings.https else "http"
-        self.url = f"{scheme}://{self.balancer.attr_dns_name}"
+        self.url = settings.site_address or f"{scheme}://{self.balancer.attr_dns_name}"
 
     def _listener(
         self, name: str, port: int, protocol: str, action: Mapping[str, object], *, certificate_arn: str | None = None
@@ -124,21 +120,20 @@ class LoadBalancer(Construct):
         return listener
 
     def _admit(self, group: ec2.CfnSecurityGroup, settings: FargateSettings) -> None:
-        """Each range may reach the ports that answer; with a certificate port 80 answers with a redirect only."""
-        ports = (443, 80) if settings.https else (80,)
-        for family, property_name, ranges in (
-            (4, "cidr_ip", settings.allowed_ranges_ipv4),
-            (6, "cidr_ipv6", settings.allowed_ranges_ipv6),
-        ):
-            for number, block in enumerate(ranges, start=1):
-                for port in ports:
-                    ec2.CfnSecurityGroupIngress(
-                        self,
-                        f"Admit{family}Range{number}Port{port}",
-                        group_id=group.attr_group_id,
-                        ip_protocol="tcp",
-                        from_port=port,
-                        to_port=port,
-                        description="security_group_ip_range",
-                        **{property_name: block},
-                    )
+        """Each range may reach the ports that answer; with a certificate port 80 answers with a redirect only.
+
+        Within the group, because a rule of its own could not be made anew beside the same one under another name.
+        """
+        rule = ec2.CfnSecurityGroup.IngressProperty
+        group.security_group_ingress = [
+            rule(
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                description="security_group_ip_range",
+                cidr_ip=None if ":" in block else block,
+                cidr_ipv6=block if ":" in block else None,
+            )
+            for block in settings.allowed_ranges
+            for port in ((443, 80) if settings.https else (80,))
+        ]

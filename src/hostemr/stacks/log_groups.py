@@ -26,5 +26,6 @@ class LogGroups(Construct):
             kms_key_id=self._key_arn,
             retention_in_days=self._retention_days,
         )
-        group.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        # Except when its own creation is undone: an empty group would only keep its name from the next try.
+        group.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
         return group

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import aws_cdk as cdk
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from hostemr.stacks.policies import VERSION
+from hostemr.stacks.policies import ACCOUNT, VERSION
 
 
 class Notices(Construct):
@@ -31,7 +30,7 @@ class Notices(Construct):
                         "Principal": {"Service": "cloudwatch.amazonaws.com"},
                         "Action": "sns:Publish",
                         "Resource": topic.ref,
-                        "Condition": {"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}},
+                        "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
                     },
                     {
                         # EventBridge does not set the source account when it publishes to a topic.

@@ -10,6 +10,9 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 VERSION = "2012-10-17"
+# Each look at cdk.Aws asks the Node.js process.
+ACCOUNT, REGION, PARTITION = cdk.Aws.ACCOUNT_ID, cdk.Aws.REGION, cdk.Aws.PARTITION
+URL_SUFFIX = cdk.Aws.URL_SUFFIX
 
 
 def statement(
@@ -37,7 +40,7 @@ def service_role(
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
     """
-    condition: dict[str, Any] = {"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}}
+    condition: dict[str, Any] = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
     if source_arn is not None:
         condition["ArnLike"] = {"aws:SourceArn": source_arn}
     return iam.CfnRole(
@@ -75,9 +78,9 @@ def lambda_role(scope: Construct, name: str, *, policies: Sequence[str]) -> iam.
 
 def arn(service: str, resource: str, *, region: str | None = None, account: str | None = None) -> str:
     """An ARN in this stack's partition, region and account."""
-    where = cdk.Aws.REGION if region is None else region
-    who = cdk.Aws.ACCOUNT_ID if account is None else account
-    return f"arn:{cdk.Aws.PARTITION}:{service}:{where}:{who}:{resource}"
+    where = REGION if region is None else region
+    who = ACCOUNT if account is None else account
+    return f"arn:{PARTITION}:{service}:{where}:{who}:{resource}"
 
 
 def account_root() -> str:

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
-from aws_cdk import region_info
 from constructs import Construct
 
 from hostemr.stacks.database import root_certificates
+from hostemr.stacks.policies import REGION
 
 _BUNDLES = {
-    "aws-us-gov": "https://truststore.pki.us-gov-west-1.rds.amazonaws.com/global/global-bundle.pem",
-    "aws-cn": "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn/global/global-bundle.pem",
+    "us-gov-": "https://truststore.pki.us-gov-west-1.rds.amazonaws.com/global/global-bundle.pem",
+    "cn-": "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn/global/global-bundle.pem",
 }
+# Regions that opened after our copy of the bundle, or whose partition has a bundle of its own.
+_WITHOUT_ROOT = (
+    "ap-east-2",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-west-1",
+    "cn-north-1",
+    "cn-northwest-1",
+    "eu-isoe-west-1",
+    "eusc-de-east-1",
+    "il-central-1",
+    "mx-central-1",
+    "us-gov-east-1",
+    "us-gov-west-1",
+    "us-iso-east-1",
+    "us-iso-west-1",
+    "us-isob-east-1",
+    "us-isob-west-1",
+    "us-isof-east-1",
+    "us-isof-south-1",
+)
 _BUNDLE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 
 
@@ -23,11 +45,11 @@ def root_certificate(scope: Construct) -> tuple[str, str]:
     """
     known = root_certificates()
     mapping = {
-        region.name: {
-            "Root": known.get(region.name, ""),
-            "Bundle": _BUNDLES.get(region.partition or "aws", _BUNDLE),
+        region: {
+            "Root": known.get(region, ""),
+            "Bundle": next((bundle for prefix, bundle in _BUNDLES.items() if region.startswith(prefix)), _BUNDLE),
         }
-        for region in region_info.RegionInfo.regions
+        for region in sorted({*known, *_WITHOUT_ROOT})
     }
     roots = cdk.CfnMapping(scope, "DatabaseRoots", mapping=mapping)
-    return roots.find_in_map(cdk.Aws.REGION, "Root"), roots.find_in_map(cdk.Aws.REGION, "Bundle")
+    return roots.find_in_map(REGION, "Root"), roots.find_in_map(REGION, "Bundle")

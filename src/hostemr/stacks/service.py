@@ -236,7 +236,8 @@ class ServiceStack(cdk.Stack):
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
         )
-        service.add_resource_dependency(self.load_balancer.listener)
+        for listener in self.load_balancer.listeners:
+            service.add_resource_dependency(listener)
         service.add_resource_dependency(self.setup.done)
         return service
 

@@ -13,7 +13,7 @@ from constructs import Construct
 
 from hostemr.deployment.applications import Application
 from hostemr.stacks.function import Function
-from hostemr.stacks.policies import VERSION, policy, statement
+from hostemr.stacks.policies import ACCOUNT, REGION, URL_SUFFIX, VERSION, policy, statement
 from hostemr.stacks.tasks import Tasks
 
 SERVICE_TIMEOUT_SECONDS = 3600
@@ -118,7 +118,7 @@ class Rotation(Construct):
         log_retention_days: int,
     ) -> None:
         super().__init__(scope, id)
-        through = f"secretsmanager.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"
+        through = f"secretsmanager.{REGION}.{URL_SUFFIX}"
         change = policy(
             self,
             "ChangeSecret",
@@ -152,7 +152,7 @@ class Rotation(Construct):
             action="lambda:InvokeFunction",
             function_name=rotator.function.attr_arn,
             principal="secretsmanager.amazonaws.com",
-            source_account=cdk.Aws.ACCOUNT_ID,
+            source_account=ACCOUNT,
             source_arn=secret_arn,
         )
         schedule = secretsmanager.CfnRotationSchedule(

@@ -16,7 +16,7 @@ from hostemr.deployment.applications import Application
 from hostemr.deployment.settings import FargateSettings
 from hostemr.stacks import cache, database
 from hostemr.stacks.files import mounting
-from hostemr.stacks.policies import VERSION, arn, policy, statement
+from hostemr.stacks.policies import ACCOUNT, PARTITION, REGION, URL_SUFFIX, VERSION, arn, policy, statement
 
 _VOLUME = "files"
 _SETUP_CPU, _SETUP_MEMORY = "1024", "2048"
@@ -180,7 +180,7 @@ class Tasks(Construct):
                 "logDriver": "awslogs",
                 "options": {
                     "awslogs-group": self._given.log_group,
-                    "awslogs-region": cdk.Aws.REGION,
+                    "awslogs-region": REGION,
                     "awslogs-stream-prefix": script,
                     # A log service that stands still must not make the application stand still.
                     "mode": "non-blocking",
@@ -259,7 +259,7 @@ class Tasks(Construct):
                         "Principal": {"Service": "ecs-tasks.amazonaws.com"},
                         "Action": "sts:AssumeRole",
                         "Condition": {
-                            "StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID},
+                            "StringEquals": {"aws:SourceAccount": ACCOUNT},
                             "ArnLike": {"aws:SourceArn": arn("ecs", "*")},
                         },
                     }
@@ -300,7 +300,7 @@ class Tasks(Construct):
     def _secret_policy(self, name: str, secrets: Sequence[str]) -> list[str]:
         if not secrets:
             return []
-        through = f"secretsmanager.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"
+        through = f"secretsmanager.{REGION}.{URL_SUFFIX}"
         return [
             policy(
                 self,
@@ -315,7 +315,7 @@ class Tasks(Construct):
 
         https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
         """
-        bucket = f"arn:{cdk.Aws.PARTITION}:s3:::{self._given.audit_bucket}"
+        bucket = f"arn:{PARTITION}:s3:::{self._given.audit_bucket}"
         return policy(
             self,
             "Exec",
@@ -354,7 +354,7 @@ def pulled_image(settings: FargateSettings, stack_name: str) -> str:
     """What a task definition names: the image itself, or where the pull-through cache offers it."""
     if not settings.pull_through_cache:
         return settings.image_reference
-    registry = f"{cdk.Aws.ACCOUNT_ID}.dkr.ecr.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"
+    registry = f"{ACCOUNT}.dkr.ecr.{REGION}.{URL_SUFFIX}"
     return f"{registry}/{cache_prefix(stack_name)}/{settings.image_reference}"
 
 

@@ -36,21 +36,29 @@ other_user() {
     esac
 }
 
+# The password as the server stores it: a statement's text can reach the audit log, so none holds a password.
+# Aurora MySQL 3 and MariaDB both take it in this form (MySQL 8.0 Reference Manual, native pluggable authentication).
+identified() {
+    hash=$(printf '%s' "$1" | openssl dgst -sha1 -binary | openssl dgst -sha1 -r | cut -d' ' -f1 | tr a-f A-F)
+    printf "IDENTIFIED WITH mysql_native_password AS '*%s'" "$hash"
+}
+
 # user_open NAME PASSWORD: it exists, has this password and its rights, and may log in over TLS only.
 user_open() {
     # In a grant _ stands for any character, unless escaped.
     pattern=$(printf '%s' "$MYSQL_DATABASE" | sed 's/_/\\_/g')
-    change "CREATE USER IF NOT EXISTS '$1'@'%' IDENTIFIED BY '$2' REQUIRE SSL;
+    opened=$(identified "$2")
+    change "CREATE USER IF NOT EXISTS '$1'@'%' $opened REQUIRE SSL;
         GRANT $rights ON \`$pattern\`.* TO '$1'@'%';
         REVOKE EVENT, CREATE ROUTINE, ALTER ROUTINE, GRANT OPTION ON \`$pattern\`.* FROM '$1'@'%';
-        ALTER USER '$1'@'%' IDENTIFIED BY '$2' REQUIRE SSL ACCOUNT UNLOCK"
+        ALTER USER '$1'@'%' $opened REQUIRE SSL ACCOUNT UNLOCK"
 }
 
 # user_close NAME: it may not log in, and no password that was ever its own is worth anything.
 user_close() {
-    closed=$(random_password)
-    change "CREATE USER IF NOT EXISTS '$1'@'%' IDENTIFIED BY '$closed' REQUIRE SSL ACCOUNT LOCK;
-        ALTER USER '$1'@'%' IDENTIFIED BY '$closed' REQUIRE SSL ACCOUNT LOCK"
+    closed=$(identified "$(random_password)")
+    change "CREATE USER IF NOT EXISTS '$1'@'%' $closed REQUIRE SSL ACCOUNT LOCK;
+        ALTER USER '$1'@'%' $closed REQUIRE SSL ACCOUNT LOCK"
 }
 
 # A user that never was is closed, too. MySQL and MariaDB keep the lock in different places; SHOW CREATE USER has it.

@@ -90,3 +90,10 @@ class TestVerb:
     def test_wrong_settings_end_with_2(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["plan", "openemr", "--set", "sizee=trial", "--out", str(tmp_path)]) == 2
         assert "did you mean size?" in capsys.readouterr().err
+
+
+def test_a_synthesis_that_fails_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSII_NODE", str(tmp_path / "no-node"))
+    with pytest.raises(OutsideWorldError, match=r"^Synthesis of openemr failed: .*no-node") as told:
+        plan("openemr", {"size": "trial"}, tmp_path)
+    assert told.value.hint == "python -m hostemr.stacks openemr shows all that it said"

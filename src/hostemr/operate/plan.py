@@ -90,21 +90,19 @@ def plan(deployment: str, context: Mapping[str, object], out: Path) -> Plan:
 
 def _synthesize(deployment: str, context: Mapping[str, object], assembly: Path) -> None:
     environment = os.environ | {"CDK_CONTEXT_JSON": json.dumps(dict(context)), "CDK_OUTDIR": str(assembly)}
-    ended = subprocess.run(  # noqa: S603, our own module
-        [sys.executable, "-m", "hostemr.stacks", deployment],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ended.returncode == SettingsError.exit_status:
-        lines = ended.stderr.splitlines()
+    # Into a file: the end of a pipe would be the end of the Node.js process too, which takes its time.
+    with tempfile.TemporaryFile() as talk:
+        command = [sys.executable, "-m", "hostemr.stacks", deployment]
+        status = subprocess.run(command, env=environment, stdout=talk, stderr=talk, check=False).returncode  # noqa: S603
+        talk.seek(0)
+        lines = talk.read().decode(errors="replace").splitlines()
+    if status == SettingsError.exit_status:
         problems = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         hint = next((line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")), "")
         raise SettingsError(problems or lines, hint=hint)
-    if ended.returncode != 0:
-        last = ended.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        message = f"Synthesis of {deployment} failed: {last[0]}"
+    if status != 0:
+        last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        message = f"Synthesis of {deployment} failed: {last}"
         raise OutsideWorldError(message, hint=f"python -m hostemr.stacks {deployment} shows all that it said")
 
 

@@ -40,4 +40,8 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is written. Taking the interpreter down in order would wait for Node.js to do the same, a tenth of the time.
+    os._exit(status)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from hostemr.errors import HostemrError, OutsideWorldError, SettingsError
+
+_ERROR = re.compile(r"[\w.]*(Error|Exception): ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +104,9 @@ def _synthesize(deployment: str, context: Mapping[str, object], assembly: Path) 
         hint = next((line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")), "")
         raise SettingsError(problems or lines, hint=hint)
     if status != 0:
-        last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
-        message = f"Synthesis of {deployment} failed: {last}"
+        # The first error is the cause of those that follow it.
+        why = next((line for line in lines if _ERROR.match(line)), lines[-1] if lines else "it said nothing")
+        message = f"Synthesis of {deployment} failed: {why}"
         raise OutsideWorldError(message, hint=f"python -m hostemr.stacks {deployment} shows all that it said")
 
 

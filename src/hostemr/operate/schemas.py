@@ -21,7 +21,7 @@ from enum import IntEnum
 from functools import cache
 from typing import Any
 
-from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError  # type: ignore[import-untyped]
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError
 
 from hostemr.operate.traps import CUSTOM_RESOURCE, Effect, trap_at
 

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from cfnlint.decode import decode_str  # type: ignore[import-untyped]
+from cfnlint.decode import decode_str
 
 from hostemr.errors import SettingsError
 

@@ -20,7 +20,7 @@ def build(application: Application, settings: FargateSettings, *, outdir: str | 
         # Nothing reads where in our code a construct was made, nor the tree beside the templates.
         stack_traces=False,
         tree_metadata=False,
-        # cfn-lint says the same in `make check`, where seconds do not matter.
+        # cfn-lint says the same in the tests, where seconds do not matter.
         builtin_cloud_formation_validation=False,
     )
     data = DataStack(app, application=application, settings=settings)

@@ -44,8 +44,10 @@ class Deployment:
         value = {"username": image.environment["MYSQL_USER"], "password": image.environment["MYSQL_PASS"]}
         created = secrets.create_secret(Name=f"openemr-{uuid.uuid4()}", SecretString=json.dumps(value))
         self.database_secret = created["ARN"]
-        self.stored = secretsmanager_backends[ACCOUNT][REGION].secrets[self.database_secret]
-        self.stored.rotation_requested = self.stored.rotation_enabled = True
+        stored: Any = secretsmanager_backends[ACCOUNT][REGION].secrets[self.database_secret]
+        # moto's RotateSecret would call the function by itself, in Docker.
+        stored.rotation_requested = stored.rotation_enabled = True
+        self.stored = stored
         self.said: list[str] = []
 
     def value(self, stage: str) -> dict[str, str]:

@@ -59,7 +59,9 @@ constraints: $(VENV)/dev  ## Pin the newest versions that fit pyproject.toml
 
 system-packages:
 	@tests/install-system-packages mariadb-server-core mariadb-client php-cli php-curl curl \
-		busybox openssl redis-tools rsync shellcheck
+		openssl redis-tools rsync shellcheck
+	@# busybox-static is as good, and the two exclude each other.
+	@command -v busybox >/dev/null || tests/install-system-packages busybox
 	@# A mail server starts by itself and replaces another: only in containers, CI's and others, that have none.
 	@[ "$$(id -u)" != 0 ] || [ -e /usr/sbin/sendmail ] || tests/install-system-packages exim4-daemon-light
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
@@ -29,9 +30,12 @@ def allow(
     destination: str,
     port: int,
     why: str,
-) -> None:
-    """Let members of the group `source` reach those of `destination` on one TCP port: both rules, in and out."""
-    ec2.CfnSecurityGroupIngress(
+) -> tuple[cdk.CfnResource, cdk.CfnResource]:
+    """Let members of the group `source` reach those of `destination` on one TCP port: both rules, in and out.
+
+    Answers the rules: what is to speak at once when it is made has to wait for them.
+    """
+    inward = ec2.CfnSecurityGroupIngress(
         scope,
         f"{name}In",
         group_id=destination,
@@ -41,7 +45,7 @@ def allow(
         to_port=port,
         description=why,
     )
-    ec2.CfnSecurityGroupEgress(
+    outward = ec2.CfnSecurityGroupEgress(
         scope,
         f"{name}Out",
         group_id=source,
@@ -51,6 +55,7 @@ def allow(
         to_port=port,
         description=why,
     )
+    return inward, outward
 
 
 def allow_out(scope: Construct, name: str, *, source: str, port: int, why: str) -> None:

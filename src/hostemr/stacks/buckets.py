@@ -103,6 +103,7 @@ def _to_glacier() -> dict[str, Any]:
 
 
 def _delivery(sid: str, service: str, action: str, resource: str, source: str | None = None) -> dict[str, Any]:
+    """Let a service deliver for this account only."""
     condition: dict[str, Any] = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
     if source is not None:
         condition["ArnLike"] = {"aws:SourceArn": source}
@@ -125,7 +126,14 @@ def _access_log_statements(bucket: s3.CfnBucket) -> list[dict[str, Any]]:
     account, mine = ACCOUNT, bucket.attr_arn
     balancer, flows, s3_itself = "logdelivery.elasticloadbalancing.amazonaws.com", "delivery.logs.amazonaws.com", "s3/*"
     return [
-        _delivery("LoadBalancerLogs", balancer, "s3:PutObject", f"{mine}/alb/AWSLogs/{account}/*"),
+        {
+            # As AWS's page has it: without a condition, the account being in the path.
+            "Sid": "LoadBalancerLogs",
+            "Effect": "Allow",
+            "Principal": {"Service": balancer},
+            "Action": "s3:PutObject",
+            "Resource": f"{mine}/alb/AWSLogs/{account}/*",
+        },
         _delivery("FlowLogs", flows, "s3:PutObject", f"{mine}/vpc/AWSLogs/{account}/*", arn("logs", "*")),
         _delivery("FlowLogsLook", flows, "s3:GetBucketAcl", mine, arn("logs", "*")),
         _delivery("S3AccessLogs", "logging.s3.amazonaws.com", "s3:PutObject", f"{mine}/{s3_itself}"),

@@ -36,7 +36,7 @@ class Cache(Construct):
         super().__init__(scope, id)
         name = cdk.Stack.of(self).stack_name
         group = security_group(self, "Group", vpc_id=vpc_id, purpose="The cache of sessions")
-        allow(
+        self.rules = allow(
             self,
             "FromTasks",
             source=tasks_group_id,

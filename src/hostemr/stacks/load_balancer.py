@@ -37,7 +37,7 @@ class LoadBalancer(Construct):
         super().__init__(scope, id)
         group = security_group(self, "Group", vpc_id=vpc_id, purpose="Who may reach the load balancer")
         self._admit(group, settings)
-        allow(
+        self.rules = allow(
             self,
             "ToTasks",
             source=group.attr_group_id,
@@ -63,7 +63,7 @@ class LoadBalancer(Construct):
                     # Reports over years of records take their time.
                     "idle_timeout.timeout_seconds": "300",
                     "routing.http.drop_invalid_header_fields.enabled": "true",
-                    "routing.http.desync_mitigation_mode": "strictest",
+                    "routing.http.desync_mitigation_mode": "defensive",
                 }.items()
             ],
         )

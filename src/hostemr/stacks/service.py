@@ -102,7 +102,7 @@ class ServiceStack(cdk.Stack):
                 tasks_group_id=self.tasks_group, audit_bucket=data["AuditBucket"], with_exec=settings.enable_ecs_exec
             )
         # To images and AWS services; with endpoints the network itself leads nowhere else.
-        allow_out(self, "TasksToHttps", source=self.tasks_group, port=443, why="Images and AWS services")
+        allow_out(egress, "Tasks", source=self.tasks_group, port=443, why="Images and AWS services")
         return egress
 
     def _firewall(self) -> Firewall:
@@ -236,8 +236,9 @@ class ServiceStack(cdk.Stack):
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
         )
-        for listener in self.load_balancer.listeners:
-            service.add_resource_dependency(listener)
+        cache_rules = self.cache.rules if self.cache else ()
+        for needed in (*self.load_balancer.listeners, *self.load_balancer.rules, *cache_rules):
+            service.add_resource_dependency(needed)
         service.add_resource_dependency(self.setup.done)
         return service
 

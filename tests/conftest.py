@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,8 +12,22 @@ import pytest
 
 from tests.peers import mariadb
 from tests.peers.mariadb import PrivateMariaDB
+from tests.stacks.shared import FOLDER as SHARED_FOLDER
 
 _numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A folder for the results that the processes of this run share; workers inherit the variable."""
+    if SHARED_FOLDER not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="hostemr-tests-")
+        os.environ[SHARED_FOLDER] = folder.name
+
+        def end() -> None:
+            del os.environ[SHARED_FOLDER]
+            folder.cleanup()
+
+        config.add_cleanup(end)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from hostemr.deployment.applications import OPENEMR
 from hostemr.deployment.load import load
 from hostemr.stacks.app import build
 from hostemr.stacks.evidence import Templates
+from tests.stacks.shared import shared
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ def synthesize(context: Mapping[str, Any]) -> Synthesized:
 
 @cache
 def _synthesize(context: str) -> Synthesized:
+    return shared(f"synthesis {context}", lambda: _made(context))
+
+
+def _made(context: str) -> Synthesized:
     with tempfile.TemporaryDirectory(prefix="hostemr-synthesis-") as folder:
         assembly = build(OPENEMR, load(OPENEMR.name, json.loads(context)), outdir=folder).synth()
         data, service = assembly.stacks

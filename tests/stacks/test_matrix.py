@@ -16,6 +16,7 @@ from hostemr.operate.order import creation_order
 from hostemr.operate.stacks import stack_order
 from hostemr.stacks.acknowledgements import ACKNOWLEDGEMENTS
 from tests.stacks.configurations import SAMPLES, VALUES, fitting_pairs, pairs, single, singles
+from tests.stacks.shared import shared
 from tests.stacks.synthesis import synthesize
 
 CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
@@ -28,8 +29,12 @@ CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
 @cache
 def complaints(template: str) -> tuple[str, ...]:
     """Of cfn-lint, whose rules know every resource type; the same text is judged once."""
-    matches = lint(template, config=ManualArgs(regions=["us-east-1"]))
-    return tuple(f"{match.rule.id} {match.path}: {match.message}" for match in matches)
+
+    def judged() -> tuple[str, ...]:
+        matches = lint(template, config=ManualArgs(regions=["us-east-1"]))
+        return tuple(f"{match.rule.id} {match.path}: {match.message}" for match in matches)
+
+    return shared(f"complaints {template}", judged)
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)

@@ -216,10 +216,7 @@ def _suppression(rule: str, reason: str) -> cdk_nag.NagPackSuppression:
 def _found(stacks: Mapping[str, Construct], path: str) -> Construct | None:
     stack, *names = path.split("/")
     here: Construct | None = stacks[stack]
-    for name in names[:-1]:
-        here = None if here is None else _child(here, name)
-    return None if here is None else _child(here, names[-1])
-
-
-def _child(parent: Construct, name: str) -> Construct | None:
-    return parent.node.try_find_child(name)  # type: ignore[return-value]
+    for name in names:
+        if here is not None:
+            here = here.node.try_find_child(name)  # type: ignore[assignment]
+    return here

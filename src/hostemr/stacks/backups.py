@@ -18,6 +18,7 @@ from hostemr.stacks.policies import VERSION, service_role
 
 PLAN_NAME = "daily_weekly_monthly7_year_retention"
 SEVEN_YEARS_DAYS = 2557
+"""As the seed keeps backups; longer than the six years of 45 CFR 164.316(b)(2)(i)."""
 _COLD_AFTER_DAYS = 90
 """Files only: AWS Backup keeps Aurora's recovery points warm, whatever a rule says."""
 RULES: tuple[tuple[str, str, dict[str, int]], ...] = (

@@ -9,10 +9,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from hostemr.stacks.backups import SEVEN_YEARS_DAYS
 from hostemr.stacks.policies import ACCOUNT, VERSION, arn
 
-SEVEN_YEARS_DAYS = 2557
-"""Longer than the six years of 45 CFR 164.316(b)(2)(i)."""
 _GLACIER_AFTER_DAYS = 90
 
 

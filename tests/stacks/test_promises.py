@@ -12,7 +12,7 @@ from cryptography import x509
 
 from hostemr.deployment import outputs
 from hostemr.stacks.backups import PLAN_NAME
-from hostemr.stacks.database import root_certificates
+from hostemr.stacks.roots import root_certificates
 from tests.stacks.configurations import CERTIFICATE, SAMPLES, single
 from tests.stacks.synthesis import Synthesized, synthesize
 

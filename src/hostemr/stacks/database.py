@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from importlib import resources
 from typing import Any
 
 import aws_cdk as cdk
@@ -34,7 +32,6 @@ PARAMETERS = {
     "slow_query_log": "0",
     "log_output": "FILE",
 }
-_ROOTS = "rds_roots.json"
 
 
 class Database(Construct):
@@ -128,13 +125,3 @@ class Database(Construct):
             monitoring_interval=60,
             monitoring_role_arn=monitoring.attr_arn,
         )
-
-
-def root_certificates() -> dict[str, str]:
-    """For each region the PEM text of the root that signs its database servers' certificates.
-
-    Source: https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.SSL.html (global bundle).
-    """
-    text = resources.files("hostemr.stacks").joinpath(_ROOTS).read_text(encoding="ascii")
-    roots: dict[str, str] = json.loads(text)["roots"]
-    return roots

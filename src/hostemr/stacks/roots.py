@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from importlib import resources
+
 import aws_cdk as cdk
 from constructs import Construct
 
-from hostemr.stacks.database import root_certificates
 from hostemr.stacks.policies import REGION
 
 _BUNDLES = {
@@ -53,3 +55,13 @@ def root_certificate(scope: Construct) -> tuple[str, str]:
     }
     roots = cdk.CfnMapping(scope, "DatabaseRoots", mapping=mapping)
     return roots.find_in_map(REGION, "Root"), roots.find_in_map(REGION, "Bundle")
+
+
+def root_certificates() -> dict[str, str]:
+    """For each region the PEM text of the root that signs its database servers' certificates.
+
+    Source: https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.SSL.html (global bundle).
+    """
+    text = resources.files("hostemr.stacks").joinpath("rds_roots.json").read_text(encoding="ascii")
+    roots: dict[str, str] = json.loads(text)["roots"]
+    return roots

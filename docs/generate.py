@@ -39,6 +39,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "registration-settings.md": settings_markdown,
     "metrics.md": metrics_markdown,
     "settings-openemr.md": partial(deployment_markdown, "openemr"),
+    "settings-openmrs.md": partial(deployment_markdown, "openmrs"),
 }
 
 

@@ -15,7 +15,7 @@ from hostemr.deployment.table import settings_of
 from tests.peers.server import clean_environment
 
 CDK_JSON = str(Path(__file__).parents[2] / "deployments/openemr/cdk.json")
-OPTIONAL = ("pydantic", "sqlalchemy", "starlette", "boto3", "aws_cdk", "jsii", "uvicorn", "duckdb")
+OPTIONAL = ("pydantic", "sqlalchemy", "starlette", "boto3", "aws_cdk", "jsii", "uvicorn", "pyspark")
 
 
 def test_the_list_has_every_setting(capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,9 +68,6 @@ def test_a_retired_name_says_why() -> None:
             "itself; remove it, and deploy once with rds_deletion_protection false before you delete the database"
         ),
     )
-    assert problems({"enable_long_term_cloudtrail_monitoring": "true"}) == (
-        "enable_long_term_cloudtrail_monitoring is no setting any more: use enable_cloudtrail",
-    )
 
 
 @pytest.mark.parametrize(

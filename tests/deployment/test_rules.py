@@ -79,8 +79,8 @@ ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/openemr"
             {"egress": "endpoints"},
             (
                 "egress is endpoints: tasks would reach AWS only, but openemr_image is openemr/openemr (the default), "
-                "which is not in a private ECR registry; give docker_hub_secret_arn for a pull-through cache, copy the "
-                "image to ECR, or choose another egress"
+                "which is not in a private ECR registry; give docker_hub_secret_arn for a pull-through cache of Docker "
+                "Hub, copy the image to ECR, or choose another egress"
             ),
         ),
         (
@@ -94,7 +94,7 @@ ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/openemr"
             {"activate_openemr_apis": True},
             (
                 "activate_openemr_apis is true, but certificate_arn is null: OpenEMR's interfaces answer over HTTPS "
-                "only; give the ARN of an ACM certificate, or turn it off"
+                "only; give the ARN of an ACM certificate, or a route53_domain, or turn it off"
             ),
         ),
         (
@@ -108,7 +108,7 @@ ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/openemr"
             {"enable_patient_portal": "true"},
             (
                 "enable_patient_portal is true, but certificate_arn is null: patients must not sign in over an "
-                "unencrypted connection; give the ARN of an ACM certificate, or turn it off"
+                "unencrypted connection; give the ARN of an ACM certificate, or a route53_domain, or turn it off"
             ),
         ),
     ],
@@ -175,3 +175,92 @@ def test_memory_is_told_shortly_and_the_nearest_is_named() -> None:
     assert memory_text(8192) == "16384, 20480, … 61440 MiB"
     assert nearest_memory(8192, 20481) == 24576
     assert nearest_memory(8192, 99999) == 61440
+
+
+MAIL = {"route53_domain": "example.org", "configure_ses": True}
+
+
+@pytest.mark.parametrize(
+    ("application", "context", "beginning"),
+    [
+        ("openemr", {"configure_ses": True}, "configure_ses is given, but route53_domain is null: mail is sent from"),
+        ("openmrs", {"configure_ses": True}, "configure_ses is given, but route53_domain is null: mail is sent from"),
+        ("openemr", {"hosted_zone_id": "Z012345"}, "hosted_zone_id is given, but route53_domain is null"),
+        (
+            "openemr",
+            {"email_forwarding_address": "a@clinic.example", "route53_domain": "example.org"},
+            "email_forwarding_address is given, but configure_ses is false: SES receives",
+        ),
+        (
+            "openemr",
+            {**MAIL, "email_forwarding_address": ["a@clinic.example", "me@Example.org"]},
+            "email_forwarding_address is me@Example.org: mail for example.org comes to this deployment",
+        ),
+        (
+            "openemr",
+            {"route53_domain": "example.org", "site_address": "https://emr.example.org"},
+            "site_address is https://emr.example.org: the certificate that route53_domain has made covers https://openemr.",
+        ),
+        (
+            "openmrs",
+            {"egress": "public_ip", "create_serverless_analytics_environment": True},
+            "create_serverless_analytics_environment is true, but egress is public_ip: SageMaker Studio reaches AWS",
+        ),
+        (
+            "openemr",
+            {"egress": "endpoints", "docker_hub_secret_arn": HUB, "open_smtp_port": True},
+            "open_smtp_port is true, but egress is endpoints: tasks reach no mail server",
+        ),
+        (
+            "openemr",
+            {"enable_cloudtrail": False, "enable_long_term_cloudtrail_monitoring": True},
+            "enable_long_term_cloudtrail_monitoring is true, but enable_cloudtrail is false",
+        ),
+        (
+            "openmrs",
+            {"sticky_session_cookie_length_in_minutes": 0},
+            "sticky_session_cookie_length_in_minutes is 0: OpenMRS keeps sessions in the memory of one task",
+        ),
+        (
+            "openmrs",
+            {"openmrs_attachment_storage": "s3", "openmrs_reference_application_version": "3.5.0"},
+            "openmrs_attachment_storage is s3: needs OpenMRS core 2.8, but openmrs_reference_application_version is",
+        ),
+        (
+            "openmrs",
+            {"openmrs_clustered_cache": True, "openmrs_reference_application_version": "3.2.0-rc.3"},
+            "openmrs_clustered_cache is true: needs OpenMRS core 2.8",
+        ),
+        (
+            "openmrs",
+            {"openmrs_service_fargate_cpu_per_task": 1024, "openmrs_service_fargate_ram_per_task": 2048},
+            "openmrs_service_fargate_ram_per_task is 2048: OpenMRS, its gateway and its frontend need 3072 MiB",
+        ),
+        (
+            "openmrs",
+            {"egress": "endpoints", "docker_hub_secret_arn": HUB, "openmrs_gateway_image": "ghcr.io/our/gateway:1"},
+            "egress is endpoints: tasks would reach AWS only, but openmrs_gateway_image is ghcr.io/our/gateway:1",
+        ),
+    ],
+)
+def test_an_option_that_cannot_work_is_refused(application: str, context: dict[str, Any], beginning: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load(application, context)
+    [problem] = error.value.problems
+    assert problem.startswith(beginning)
+
+
+@pytest.mark.parametrize(
+    ("application", "context"),
+    [
+        ("openemr", {"enable_cloudtrail": False}),
+        ("openemr", {"route53_domain": "example.org", "activate_openemr_apis": True}),
+        ("openemr", {"route53_domain": "example.org", "site_address": "https://openemr.example.org"}),
+        ("openmrs", {**MAIL, "email_forwarding_address": "office@sub.example.org"}),
+        ("openmrs", {"sticky_session_cookie_length_in_minutes": 0, "size": "trial"}),
+        ("openmrs", {"openmrs_attachment_storage": "s3", "openmrs_reference_application_version": "nightly"}),
+        ("openmrs", {"egress": "endpoints", "docker_hub_secret_arn": HUB}),
+    ],
+)
+def test_an_option_that_can_work_is_taken(application: str, context: dict[str, Any]) -> None:
+    assert load(application, context).application == application

@@ -56,7 +56,7 @@ def test_endpoints_need_no_nat_gateway() -> None:
     image = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/openemr"
     found = settings(egress="endpoints", openemr_image=image)
     assert found.nat_gateways == 0
-    assert found.image_in_ecr
+    assert found.images["image"].in_ecr
 
 
 def test_an_image_is_pulled_by_digest_where_there_is_one() -> None:
@@ -134,7 +134,7 @@ def test_sound_settings_have_no_warnings() -> None:
             "background_services_interval_minutes is 5, not above aurora_auto_pause_minutes 5",
         ),
         ({"monitoring_email": None}, "enable_monitoring_alarms is true, but monitoring_email is null"),
-        ({"openemr_image_digest": None}, "openemr_image_digest is null: the tag 8.1.0 can be moved"),
+        ({"openemr_image_digest": None}, "no digest is given for openemr/openemr:8.1.0: a tag can be moved"),
         ({"rds_deletion_protection": False}, "rds_deletion_protection is false: "),
     ],
 )
@@ -155,3 +155,53 @@ def test_each_doubtful_choice_has_one_warning(change: dict[str, Any], beginning:
 )
 def test_what_is_not_doubtful_has_no_warning(change: dict[str, Any]) -> None:
     assert settings(**(SOUND | change)).warnings == ()
+
+
+def test_a_domain_makes_a_name_and_a_certificate_for_it() -> None:
+    found = settings(route53_domain="example.org")
+    assert (found.https, found.port, found.makes_certificate) == (True, 443, True)
+    assert found.host_name == "openemr.example.org"
+    assert found.address == "https://openemr.example.org"
+    assert settings(route53_domain="example.org", openemr_resource_suffix="north").host_name == (
+        "openemr-north.example.org"
+    )
+    assert not settings(route53_domain="example.org", certificate_arn=ACM).makes_certificate
+
+
+def test_openmrs_has_three_images_of_one_version_unless_one_has_a_tag_of_its_own() -> None:
+    found = load(
+        "openmrs",
+        {
+            "openmrs_reference_application_version": "3.2.0-rc.3",
+            "openmrs_backend_image": "registry.example:5000/our/backend",
+            "openmrs_gateway_image": "nginx:1.29-alpine",
+            "openmrs_frontend_image_digest": DIGEST,
+        },
+    )
+    assert {name: image.reference for name, image in found.images.items()} == {
+        "image": "registry.example:5000/our/backend:3.2.0-rc.3",
+        "frontend_image": f"openmrs/openmrs-reference-application-3-frontend@{DIGEST}",
+        "gateway_image": "nginx:1.29-alpine",
+    }
+
+
+def test_openmrs_that_scales_is_warned_of_lost_sessions() -> None:
+    warnings = load("openmrs", {"openmrs_service_fargate_maximum_capacity": 4}).warnings
+    assert any(one.startswith("openmrs_service_fargate_maximum_capacity 4 is above the minimum 2") for one in warnings)
+    assert any("pin openmrs_backend_image_digest, openmrs_frontend_image_digest" in one for one in warnings)
+
+
+def test_openmrs_with_two_indexes_is_warned_of_patients_who_are_not_found() -> None:
+    def warned(**context: Any) -> bool:
+        return any(one.startswith("openmrs_search_uris is null") for one in load("openmrs", context).warnings)
+
+    assert warned()
+    assert not warned(size="trial")
+    assert not warned(openmrs_search_uris="https://search.example.org")
+
+
+def test_what_an_application_has_no_setting_for_is_off() -> None:
+    found = load("openmrs", {})
+    assert (found.cache, found.shared_sessions, found.background_services) == ("none", False, False)
+    assert (found.activate_apis, found.enable_patient_portal) == (False, False)
+    assert set(settings().images) == {"image"}

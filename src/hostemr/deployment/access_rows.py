@@ -39,16 +39,16 @@ ACCESS = (
         attribute="allowed_ranges",
         kind=ranges(4),
         default=(),
-        meaning="The peer's name for the IPv4 networks; added to security_group_ip_range.",
-        source="peer",
+        meaning="OpenMRS's seed's name for the IPv4 networks; added to security_group_ip_range.",
+        source="seed",
     ),
     Setting(
         name="security_group_ip_range_ipv6",
         attribute="allowed_ranges",
         kind=ranges(6),
         default=(),
-        meaning="The peer's name for the IPv6 networks; added to security_group_ip_range.",
-        source="peer",
+        meaning="OpenMRS's seed's name for the IPv6 networks; added to security_group_ip_range.",
+        source="seed",
     ),
     Setting(
         name="certificate_arn",
@@ -61,7 +61,7 @@ ACCESS = (
             )
         ),
         meaning="ACM certificate of the load balancer, in the deployment's region: serves HTTPS on 443 and redirects "
-        "80 to it. Without one everything travels unencrypted on port 80.",
+        "80 to it. Null makes one where route53_domain is given; otherwise everything travels unencrypted on port 80.",
         source="seed",
     ),
     Setting(
@@ -74,8 +74,8 @@ ACCESS = (
             )
         ),
         meaning="The address that people use, whose name the certificate covers and whose DNS record leads to the load "
-        "balancer. The application tells it to API clients and patients; null tells the load balancer's own name, "
-        "which no certificate can cover.",
+        "balancer. The application tells it to API clients and patients. Null tells the name below route53_domain, or "
+        "without one the load balancer's own, which no certificate can cover.",
     ),
     Setting(
         name="vpc_cidr",

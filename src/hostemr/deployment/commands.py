@@ -45,7 +45,7 @@ def settings(deployment: str, size: str | None, file: Path | None, sets: tuple[s
         _check(deployment, file, overrides | assignments(sets), as_json=as_json)
     elif as_json:
         listing = {
-            "size": size_facts(size or DEFAULT_SIZE),
+            "size": size_facts(deployment, size or DEFAULT_SIZE),
             "settings": settings_rows(deployment, size or DEFAULT_SIZE),
         }
         click.echo(json.dumps(listing, indent=2, ensure_ascii=False))

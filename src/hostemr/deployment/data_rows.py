@@ -102,7 +102,16 @@ WATCHING = (
         attribute="enable_cloudtrail",
         kind=BOOLEAN,
         default=True,
-        meaning="A trail of every call to AWS in the account. Turn it off where the organisation has one already.",
+        meaning="A trail of every call to AWS in the account, kept in S3 for seven years. Turn it off where the "
+        "organisation has one already.",
+    ),
+    Setting(
+        name="enable_long_term_cloudtrail_monitoring",
+        attribute="long_term_trail",
+        kind=BOOLEAN,
+        default=True,
+        meaning="The trail goes to CloudWatch Logs too, which keeps it for nine years, to be searched at once.",
+        source="seed",
     ),
     Setting(
         name="log_retention_days",

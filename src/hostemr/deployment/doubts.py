@@ -19,9 +19,10 @@ def _of_access(settings: FargateSettings) -> list[str]:
     if not settings.https:
         found.append(
             "certificate_arn is null: patients' data and passwords travel unencrypted between browsers and the "
-            "load balancer, which only a trial without real patients may do; give the ARN of an ACM certificate"
+            "load balancer, which only a trial without real patients may do; give the ARN of an ACM certificate, or a "
+            "route53_domain"
         )
-    if (settings.activate_apis or settings.enable_patient_portal) and settings.site_address is None:
+    if (settings.activate_apis or settings.enable_patient_portal) and settings.address is None:
         found.append(
             "site_address is null: API clients and patients are told the load balancer's own name, which no "
             "certificate covers; give the address that people use"
@@ -54,11 +55,33 @@ def _of_running(settings: FargateSettings) -> list[str]:
         )
     if settings.enable_alarms and not settings.monitoring_email:
         found.append("enable_monitoring_alarms is true, but monitoring_email is null: nobody hears the alarms")
-    if settings.image_digest is None:
+    loose = [image.reference for image in settings.images.values() if image.digest is None]
+    if loose:
         found.append(
-            f"{settings.application}_image_digest is null: the tag {settings.version} can be moved to another image "
-            "between two starts of a task; pin the digest"
+            f"no digest is given for {', '.join(loose)}: a tag can be moved to another image between two starts of a "
+            f"task; pin {_digest_settings(settings)}"
+        )
+    if settings.application == "openmrs" and settings.minimum_capacity != settings.maximum_capacity:
+        found.append(
+            f"openmrs_service_fargate_maximum_capacity {settings.maximum_capacity} is above the minimum "
+            f"{settings.minimum_capacity}: OpenMRS keeps sessions in the memory of a task, so scaling in signs people "
+            "out; set both to the same number"
+        )
+    if settings.application == "openmrs" and settings.maximum_capacity > 1 and not settings.search_uris:
+        found.append(
+            f"openmrs_search_uris is null and up to {settings.maximum_capacity} tasks run, each with a search index of "
+            "its own: none finds by name a patient whom another has registered since it started, who may then be "
+            "registered twice; give the address of a search cluster, or run one task"
         )
     if not settings.rds_deletion_protection:
         found.append("rds_deletion_protection is false: one call deletes the database; leave it off only to remove it")
     return found
+
+
+def _digest_settings(settings: FargateSettings) -> str:
+    """The settings that would pin the images that are not pinned."""
+    names = {"image": "backend_image", "frontend_image": "frontend_image", "gateway_image": "gateway_image"}
+    loose = [attribute for attribute, image in settings.images.items() if image.digest is None]
+    if settings.application != "openmrs":
+        return f"{settings.application}_image_digest"
+    return ", ".join(f"openmrs_{names[attribute]}_digest" for attribute in loose)

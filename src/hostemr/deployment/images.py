@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 # A private registry of Amazon ECR, in any partition.
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html
@@ -24,3 +25,35 @@ def in_ecr(repository: str) -> bool:
 def on_docker_hub(repository: str) -> bool:
     """Whether it is on Docker Hub."""
     return registry(repository) in _DOCKER_HUB
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One container image: what is pulled, before any pull-through cache."""
+
+    repository: str
+    tag: str
+    digest: str | None
+
+    @property
+    def reference(self) -> str:
+        """What `docker pull` is given: by digest where there is one, otherwise by tag."""
+        return f"{self.repository}@{self.digest}" if self.digest else f"{self.repository}:{self.tag}"
+
+    @property
+    def in_ecr(self) -> bool:
+        """Whether it is in a private ECR registry already."""
+        return in_ecr(self.repository)
+
+
+def image_of(value: str, *, version: str, digest: str | None) -> Image:
+    """The image that a setting names: `version` is the tag of one that names none."""
+    repository, tag = split_tag(value)
+    return Image(repository, tag or version, digest)
+
+
+def split_tag(value: str) -> tuple[str, str]:
+    """Repository and tag of `repository[:tag]`; a colon before a slash belongs to a registry's port."""
+    head, slash, last = value.rpartition("/")
+    name, _, tag = last.partition(":")
+    return f"{head}{slash}{name}", tag

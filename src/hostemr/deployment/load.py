@@ -24,7 +24,6 @@ _CDK_KEYS = frozenset({"acknowledged-issue-numbers", "cli-telemetry"})
 _RETIRED = {
     "disable_rds_deletion_protection_on_destroy": "hostemr never weakens a protection by itself; remove it, "
     "and deploy once with rds_deletion_protection false before you delete the database",
-    "enable_long_term_cloudtrail_monitoring": "use enable_cloudtrail",
 }
 
 
@@ -135,10 +134,10 @@ def _take(
 
 
 def _of_other_applications(application: str) -> dict[str, Any]:
-    """The attributes that only other applications have settings for, at their defaults."""
+    """The attributes that only other applications have settings for."""
     own = {row.attribute for row in _rows(application)}
     return {
-        row.attribute: row.default for other in APPLICATIONS for row in settings_of(other) if row.attribute not in own
+        row.attribute: row.elsewhere for other in APPLICATIONS for row in settings_of(other) if row.attribute not in own
     }
 
 

@@ -8,6 +8,7 @@ that another stack imports.
 from __future__ import annotations
 
 URL = "Url"
+ACCELERATOR_URL = "GlobalAcceleratorUrl"
 ADMINISTRATOR_SECRET = "AdministratorSecretArn"  # noqa: S105, the name of an output
 CLUSTER = "ClusterName"
 SERVICE = "ServiceName"
@@ -18,7 +19,7 @@ SETUP_FUNCTION = "SetupFunctionName"
 
 DATA_STACK_OUTPUTS = (DATABASE_HOST, ADMINISTRATOR_SECRET, BACKUP_VAULT)
 SERVICE_STACK_OUTPUTS = (URL, CLUSTER, SERVICE, SETUP_FUNCTION)
-"""Outputs that are always there; `DASHBOARD` only where alarms are on."""
+"""Outputs that are always there; `DASHBOARD` only where alarms are on, `ACCELERATOR_URL` only with an accelerator."""
 
 
 def stack_names(application: str, suffix: str = "") -> tuple[str, str]:

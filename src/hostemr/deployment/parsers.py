@@ -214,3 +214,20 @@ def _about_image(value: str) -> str:
 
 
 IMAGE = text_of(_REPOSITORY.pattern, "an image repository without tag, such as openemr/openemr", hint=_about_image)
+IMAGE_MAYBE_TAGGED = text_of(
+    rf"(?:{_REPOSITORY.pattern})(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?",
+    "an image repository, with a tag if you like, such as example/backend:1.2",
+    hint=lambda value: "the digest has a setting of its own" if "@" in value else "",
+)
+
+
+_HTTPS = re.compile(r"https://[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(:443)?")
+
+
+def _search_uri(value: Any) -> str:
+    if not isinstance(value, str) or not _HTTPS.fullmatch(value):
+        raise ValueError(f"expected https addresses on port 443 such as https://search.example.org, got {value!r}")
+    return value
+
+
+SEARCH_URIS = or_null(Kind("an https address, or a list of them", lambda value: _each(value, _search_uri)), absent=())

@@ -14,7 +14,7 @@ from hostemr.deployment.sizes import SIZES
 from hostemr.deployment.table import settings_of
 
 SOURCES = {
-    "seed": "host-openemr-on-aws-fargate, which hostemr replaces",
+    "seed": "host-openemr-on-aws-fargate and host-openmrs-on-aws-fargate, which hostemr replaces",
     "peer": "its successor openemr-on-ecs",
     "ours": "hostemr",
 }
@@ -35,10 +35,10 @@ def settings_rows(application: str, size: str) -> list[dict[str, object]]:
     ]
 
 
-def size_facts(name: str) -> dict[str, object]:
+def size_facts(application: str, name: str) -> dict[str, Any]:
     """What a size is for, and what it gives up."""
     size = SIZES[name]
-    return {"name": size.name, "purpose": size.purpose, "gives_up": list(size.gives_up)}
+    return {"name": size.name, "purpose": size.purpose, "gives_up": list(size.gives_up_for(application))}
 
 
 def settings_text(application: str, size: str, width: int) -> str:
@@ -47,9 +47,9 @@ def settings_text(application: str, size: str, width: int) -> str:
 
 
 def _lines(application: str, size: str, width: int) -> Iterator[str]:
-    facts = SIZES[size]
-    yield from textwrap.wrap(f"Size {facts.name}. {facts.purpose} It gives up:", width)
-    for line in facts.gives_up:
+    facts = size_facts(application, size)
+    yield from textwrap.wrap(f"Size {facts['name']}. {facts['purpose']} It gives up:", width)
+    for line in facts["gives_up"]:
         yield from textwrap.wrap(line, width, initial_indent="- ", subsequent_indent="  ")
     for row in settings_rows(application, size):
         yield ""
@@ -73,7 +73,7 @@ def settings_markdown(application: str) -> str:
     ]
     for size in SIZES.values():
         lines += ["", f"### {size.name}", "", f"{size.purpose} It gives up:", ""]
-        lines += [f"- {line}" for line in size.gives_up]
+        lines += [f"- {line}" for line in size.gives_up_for(application)]
     lines += [
         "",
         "## Settings",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hostemr.deployment.fargate import TASK_MEMORY, memory_text, nearest_memory
-from hostemr.deployment.images import in_ecr, on_docker_hub
+from hostemr.deployment.images import in_ecr, on_docker_hub, split_tag
 from hostemr.deployment.setting import Setting
 from hostemr.deployment.table import settings_of
 
@@ -41,7 +42,7 @@ class Values:
     def said(self, attribute: str) -> str:
         """Name and value in one: `cache is none (the default of size trial)`."""
         value = self[attribute]
-        shown = f"{value:g}" if isinstance(value, float) else value
+        shown = f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else value
         return f"{self.key(attribute)} is {shown}{self.origin(attribute)}"
 
     def _row(self, attribute: str) -> Setting:
@@ -98,44 +99,173 @@ def _auto_pause(values: Values) -> str | None:
     )
 
 
+_IMAGES = ("image", "frontend_image", "gateway_image")
+
+
+def _repositories(values: Values) -> dict[str, str]:
+    """The repository of each image that the application has, by attribute."""
+    return {one: split_tag(values[one])[0] for one in _IMAGES if one in values.values}
+
+
 def _image_without_internet(values: Values) -> str | None:
-    if values["egress"] != "endpoints" or in_ecr(values["image"]) or values["docker_hub_secret_arn"] is not None:
+    if values["egress"] != "endpoints":
         return None
-    return (
-        f"{values.said('egress')}: tasks would reach AWS only, but {values.said('image')}, which is not in a private "
-        "ECR registry; give docker_hub_secret_arn for a pull-through cache, copy the image to ECR, or choose "
-        "another egress"
-    )
+    cached = values["docker_hub_secret_arn"] is not None
+    for attribute, repository in _repositories(values).items():
+        if not in_ecr(repository) and not (cached and on_docker_hub(repository)):
+            return (
+                f"{values.said('egress')}: tasks would reach AWS only, but {values.said(attribute)}, which is not in a "
+                "private ECR registry; give docker_hub_secret_arn for a pull-through cache of Docker Hub, copy the "
+                "image to ECR, or choose another egress"
+            )
+    return None
 
 
 def _cache_of_docker_hub(values: Values) -> str | None:
-    if values["docker_hub_secret_arn"] is None or on_docker_hub(values["image"]):
+    repositories = _repositories(values)
+    if values["docker_hub_secret_arn"] is None or any(on_docker_hub(one) for one in repositories.values()):
         return None
     return (
-        f"{values.said('docker_hub_secret_arn')}: it is for images on Docker Hub, but {values.said('image')}; "
-        "set it to null"
+        f"{values.said('docker_hub_secret_arn')}: it is for images on Docker Hub, but "
+        f"{' and '.join(values.said(one) for one in repositories)}; set it to null"
     )
+
+
+def _https(values: Values) -> bool:
+    return values["certificate_arn"] is not None or values["route53_domain"] is not None
 
 
 def _needs_certificate(attribute: str, why: str) -> Callable[[Values], str | None]:
     def check(values: Values) -> str | None:
-        if not values[attribute] or values["certificate_arn"] is not None:
+        if not values[attribute] or _https(values):
             return None
         return (
             f"{values.key(attribute)} is true, but certificate_arn is null: {why}; "
-            "give the ARN of an ACM certificate, or turn it off"
+            "give the ARN of an ACM certificate, or a route53_domain, or turn it off"
         )
 
     return check
 
 
 def _address_without_certificate(values: Values) -> str | None:
-    if values["site_address"] is None or values["certificate_arn"] is not None:
+    if values["site_address"] is None or _https(values):
         return None
     return (
         f"{values.said('site_address')}, but certificate_arn is null: nothing would answer at an https address; "
         "give the ARN of an ACM certificate for that name"
     )
+
+
+def _address_beside_the_domain(values: Values) -> str | None:
+    """A certificate that the deployment makes covers one name: the one below the domain."""
+    address, domain = values["site_address"], values["route53_domain"]
+    if address is None or domain is None or values["certificate_arn"] is not None:
+        return None
+    suffix = f"-{values['resource_suffix']}" if values["resource_suffix"] else ""
+    own = f"https://{values.application}{suffix}.{domain}"
+    if address == own:
+        return None
+    return (
+        f"{values.said('site_address')}: the certificate that route53_domain has made covers {own} only; "
+        "set site_address to null, or give the certificate_arn of one that covers it"
+    )
+
+
+def _needs_domain(attribute: str, what: str) -> Callable[[Values], str | None]:
+    def check(values: Values) -> str | None:
+        if not values[attribute] or values["route53_domain"] is not None:
+            return None
+        return f"{values.key(attribute)} is given, but route53_domain is null: {what}; give the domain, or leave it out"
+
+    return check
+
+
+def _forwarding(values: Values) -> str | None:
+    addresses = values["email_forwarding_address"]
+    if not addresses:
+        return None
+    if not values["configure_ses"]:
+        return (
+            "email_forwarding_address is given, but configure_ses is false: SES receives and forwards the mail; "
+            "turn it on, or leave the address out"
+        )
+    domain = values["route53_domain"]
+    within = [one for one in addresses if domain is not None and one.lower().endswith(f"@{domain}")]
+    if within:
+        return (
+            f"email_forwarding_address is {', '.join(within)}: mail for {domain} comes to this deployment, so it would "
+            "come back for ever; give an address at another domain"
+        )
+    return None
+
+
+def _smtp_without_internet(values: Values) -> str | None:
+    if values["egress"] != "endpoints" or not values["open_smtp_port"]:
+        return None
+    return (
+        f"{values.said('open_smtp_port')}, but {values.said('egress')}: tasks reach no mail server; choose another "
+        "egress, or turn it off (configure_ses has an endpoint of its own)"
+    )
+
+
+def _analytics_without_nat(values: Values) -> str | None:
+    if not values["create_analytics"] or values["egress"] in {"one_nat", "nat_per_zone"}:
+        return None
+    return (
+        f"{values.said('create_analytics')}, but {values.said('egress')}: SageMaker Studio reaches AWS through a NAT "
+        "gateway, since its endpoints would cost by the hour; set egress to one_nat or nat_per_zone"
+    )
+
+
+def _no_trail(values: Values) -> str | None:
+    if values["enable_cloudtrail"] or not values["long_term_trail"] or "long_term_trail" not in values.given:
+        return None
+    return (
+        "enable_long_term_cloudtrail_monitoring is true, but enable_cloudtrail is false: there is no trail to keep; "
+        "turn it on, or leave the long term out"
+    )
+
+
+def _sticky_sessions(values: Values) -> str | None:
+    if values.application != "openmrs" or values["sticky_session_minutes"] or values["maximum_capacity"] == 1:
+        return None
+    return (
+        f"{values.said('sticky_session_minutes')}: OpenMRS keeps sessions in the memory of one task, and "
+        f"{values.said('maximum_capacity')}; raise it to 1 or more, or run one task only"
+    )
+
+
+_SINCE = (3, 6, 0)
+"""The first reference application on OpenMRS core 2.8, which has S3 storage and clustered caches.
+
+Source: openmrs/openmrs-distro-referenceapplication, Dockerfile at the tag 3.6.0; openmrs/openmrs-core 2.8.0.
+"""
+
+
+def _needs_version(attribute: str, off: object) -> Callable[[Values], str | None]:
+    def check(values: Values) -> str | None:
+        found = re.match(r"(\d+)\.(\d+)\.(\d+)", values["version"])
+        if values[attribute] == off or found is None or tuple(int(one) for one in found.groups()) >= _SINCE:
+            return None
+        instead = f"choose {off}" if isinstance(off, str) else "leave it out"
+        return (
+            f"{values.said(attribute)}: needs OpenMRS core 2.8, but {values.said('version')}; "
+            f"choose {'.'.join(str(one) for one in _SINCE)} or later, or {instead}"
+        )
+
+    return check
+
+
+def _openmrs_memory(values: Values) -> str | None:
+    if values.application != "openmrs" or values["task_memory"] >= LEAST_OPENMRS_MEMORY:
+        return None
+    return (
+        f"{values.said('task_memory')}: OpenMRS, its gateway and its frontend need {LEAST_OPENMRS_MEMORY} MiB or more; "
+        f"raise it to {LEAST_OPENMRS_MEMORY}"
+    )
+
+
+LEAST_OPENMRS_MEMORY = 3072
 
 
 _RULES: tuple[tuple[tuple[str, ...], Callable[[Values], str | None]], ...] = (
@@ -147,14 +277,26 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Values], str | None]], ...] = (
     (("egress", "image", "docker_hub_secret_arn"), _image_without_internet),
     (("image", "docker_hub_secret_arn"), _cache_of_docker_hub),
     (
-        ("activate_apis", "certificate_arn"),
+        ("activate_apis", "certificate_arn", "route53_domain"),
         _needs_certificate("activate_apis", "OpenEMR's interfaces answer over HTTPS only"),
     ),
     (
-        ("enable_patient_portal", "certificate_arn"),
+        ("enable_patient_portal", "certificate_arn", "route53_domain"),
         _needs_certificate("enable_patient_portal", "patients must not sign in over an unencrypted connection"),
     ),
-    (("site_address", "certificate_arn"), _address_without_certificate),
+    (("site_address", "certificate_arn", "route53_domain"), _address_without_certificate),
+    (("site_address", "certificate_arn", "route53_domain", "resource_suffix"), _address_beside_the_domain),
+    (("hosted_zone_id", "route53_domain"), _needs_domain("hosted_zone_id", "a zone of which domain")),
+    (("configure_ses", "route53_domain"), _needs_domain("configure_ses", "mail is sent from a domain")),
+    (("email_forwarding_address", "configure_ses", "route53_domain"), _forwarding),
+    (("open_smtp_port", "egress"), _smtp_without_internet),
+    (("create_analytics", "egress"), _analytics_without_nat),
+    (("enable_cloudtrail", "long_term_trail"), _no_trail),
+    (("sticky_session_minutes", "maximum_capacity"), _sticky_sessions),
+    (("attachment_storage", "version"), _needs_version("attachment_storage", "files")),
+    (("clustered_cache", "version"), _needs_version("clustered_cache", False)),
+    (("search_uris", "version"), _needs_version("search_uris", ())),
+    (("task_memory",), _openmrs_memory),
 )
 
 

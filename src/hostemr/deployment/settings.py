@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hostemr.deployment.doubts import doubts
-from hostemr.deployment.images import in_ecr
+from hostemr.deployment.images import Image, image_of
 
 Size = Literal["trial", "clinic", "hospital"]
 Egress = Literal["public_ip", "endpoints", "one_nat", "nat_per_zone"]
 Cache = Literal["valkey_serverless", "none"]
 RestoreTesting = Literal["off", "weekly", "monthly"]
+AttachmentStorage = Literal["files", "s3"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,20 @@ class FargateSettings:
     availability_zones: int
     egress: Egress
 
+    route53_domain: str | None
+    hosted_zone_id: str | None
+    enable_global_accelerator: bool
+    configure_ses: bool
+    email_forwarding_address: tuple[str, ...]
+    open_smtp_port: bool
+
     version: str
     image: str
     image_digest: str | None
+    frontend_image: str | None
+    frontend_image_digest: str | None
+    gateway_image: str | None
+    gateway_image_digest: str | None
     docker_hub_secret_arn: str | None
 
     minimum_capacity: int
@@ -45,11 +57,16 @@ class FargateSettings:
     task_cpu: int
     task_memory: int
     enable_ecs_exec: bool
+    sticky_session_minutes: int
 
     activate_apis: bool
     enable_patient_portal: bool
     background_services_interval_minutes: int
     setup_run: str
+    attachment_storage: AttachmentStorage
+    clustered_cache: bool
+    search_uris: tuple[str, ...]
+    upload_megabytes: int
 
     aurora_minimum_capacity: float
     aurora_maximum_capacity: float
@@ -57,6 +74,15 @@ class FargateSettings:
     aurora_reader: bool
     rds_deletion_protection: bool
     credential_rotation_days: int
+
+    enable_data_api: bool
+    enable_bedrock_integration: bool
+    aurora_ml_inference_timeout: int
+    net_read_timeout: int
+    net_write_timeout: int
+    wait_timeout: int
+    connect_timeout: int
+    max_execution_time: int
 
     cache: Cache
     cache_maximum_gigabytes: int
@@ -70,16 +96,37 @@ class FargateSettings:
     restore_testing: RestoreTesting
 
     enable_cloudtrail: bool
+    long_term_trail: bool
     log_retention_days: int
     enable_alarms: bool
     monitoring_email: tuple[str, ...]
     deployment_notification_email: tuple[str, ...]
     enable_termination_protection: bool
 
+    create_analytics: bool
+
     @property
     def https(self) -> bool:
         """Whether browsers reach the load balancer over TLS; without a certificate there is only port 80."""
-        return self.certificate_arn is not None
+        return self.certificate_arn is not None or self.route53_domain is not None
+
+    @property
+    def makes_certificate(self) -> bool:
+        """Whether the deployment has a certificate made: for its domain, where none is given."""
+        return self.certificate_arn is None and self.route53_domain is not None
+
+    @property
+    def host_name(self) -> str | None:
+        """The application's name below the domain; a second deployment has its suffix in it."""
+        if self.route53_domain is None:
+            return None
+        suffix = f"-{self.resource_suffix}" if self.resource_suffix else ""
+        return f"{self.application}{suffix}.{self.route53_domain}"
+
+    @property
+    def address(self) -> str | None:
+        """Where people find the application, `https://…`, if that is known before anything is made."""
+        return self.site_address or (f"https://{self.host_name}" if self.host_name else None)
 
     @property
     def port(self) -> int:
@@ -107,18 +154,27 @@ class FargateSettings:
         return {"public_ip": 0, "endpoints": 0, "one_nat": 1, "nat_per_zone": self.availability_zones}[self.egress]
 
     @property
-    def image_reference(self) -> str:
-        """What is pulled, before any pull-through cache: by digest where there is one, otherwise by tag."""
-        return f"{self.image}@{self.image_digest}" if self.image_digest else f"{self.image}:{self.version}"
+    def images(self) -> dict[str, Image]:
+        """Every image of the deployment by its attribute; `image` is the application's own."""
+        named = {
+            "image": (self.image, self.image_digest),
+            "frontend_image": (self.frontend_image, self.frontend_image_digest),
+            "gateway_image": (self.gateway_image, self.gateway_image_digest),
+        }
+        return {
+            attribute: image_of(name, version=self.version, digest=digest)
+            for attribute, (name, digest) in named.items()
+            if name is not None
+        }
 
     @property
-    def image_in_ecr(self) -> bool:
-        """Whether the image lies in a private registry of Amazon ECR already."""
-        return in_ecr(self.image)
+    def image_reference(self) -> str:
+        """What is pulled of the application's own image, before any pull-through cache."""
+        return self.images["image"].reference
 
     @property
     def pull_through_cache(self) -> bool:
-        """Whether the image comes from Docker Hub by way of an ECR pull-through cache in the operator's account."""
+        """Whether images come from Docker Hub by way of an ECR pull-through cache in the operator's account."""
         return self.docker_hub_secret_arn is not None
 
     @property

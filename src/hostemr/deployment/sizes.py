@@ -17,8 +17,14 @@ class DeploymentSize:
 
     name: str
     purpose: str
-    gives_up: tuple[str, ...]
+    gives_up: tuple[str | Mapping[str, str], ...]
+    """A line for all, or lines by the application that they hold for."""
     defaults: Mapping[str, object]
+
+    def gives_up_for(self, application: str) -> tuple[str, ...]:
+        """What this size gives up for one application."""
+        lines = (line if isinstance(line, str) else line.get(application) for line in self.gives_up)
+        return tuple(line for line in lines if line is not None)
 
 
 TRIAL = DeploymentSize(
@@ -26,13 +32,20 @@ TRIAL = DeploymentSize(
     purpose="To look at the application without patients' data, for as little as AWS lets it cost.",
     gives_up=(
         "One task: a new version, or a task that fails, means minutes without the application.",
-        "Sessions lie in files, so there can be one task only, and everybody signs in again when it is replaced.",
-        "The database sleeps after 5 idle minutes; the first page after that takes 15 seconds or more.",
+        {
+            "openemr": "Sessions lie in files, so there can be one task only, and everybody signs in again when it is "
+            "replaced.",
+            "openmrs": "Everybody signs in again when the one task is replaced.",
+        },
+        {
+            "openemr": "The database sleeps after 5 idle minutes; the first page after that takes 15 seconds or more.",
+            "openmrs": "The database may sleep, but connections that OpenMRS holds open mostly keep it awake.",
+        },
         "The database has no second instance: if its zone fails, AWS starts another, which takes minutes.",
         "Tasks have public addresses, to pay for no NAT gateway; their security group lets in the load balancer only.",
         "No web application firewall, and no alarms.",
         "Restores of the backups are not tested by themselves.",
-        "Background services run once an hour, so that the database can sleep.",
+        {"openemr": "Background services run once an hour, so that the database can sleep."},
         "Logs are kept for 30 days; HIPAA's six years (45 CFR 164.316(b)(2)) are not met.",
         "The load balancer is not protected against deletion; the database is.",
     ),

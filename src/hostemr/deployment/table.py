@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hostemr.deployment.access_rows import ACCESS
 from hostemr.deployment.data_rows import BACKUP, DATABASE, WATCHING
+from hostemr.deployment.engine_rows import ANALYTICS, ENGINE
+from hostemr.deployment.option_rows import DOMAIN, MAIL
 from hostemr.deployment.parsers import one_of
 from hostemr.deployment.setting import Setting
 from hostemr.deployment.sizes import DEFAULT_SIZE, SIZES
@@ -17,7 +19,20 @@ SIZE = Setting(
     meaning="Which set of defaults the other settings have; any setting given overrides it.",
 )
 
-SETTINGS = (SIZE, *ACCESS, *IMAGES, *TASKS, *APPLICATION, *DATABASE, *BACKUP, *WATCHING)
+SETTINGS = (
+    SIZE,
+    *ACCESS,
+    *DOMAIN,
+    *MAIL,
+    *IMAGES,
+    *TASKS,
+    *APPLICATION,
+    *DATABASE,
+    *ENGINE,
+    *BACKUP,
+    *WATCHING,
+    *ANALYTICS,
+)
 
 
 def settings_of(application: str) -> tuple[Setting, ...]:

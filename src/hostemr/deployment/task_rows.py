@@ -6,33 +6,75 @@ from hostemr.deployment.fargate import TASK_MEMORY
 from hostemr.deployment.parsers import (
     BOOLEAN,
     IMAGE,
+    IMAGE_MAYBE_TAGGED,
+    SEARCH_URIS,
     arn,
     one_of,
     or_null,
     text_of,
     whole,
 )
-from hostemr.deployment.setting import Setting
+from hostemr.deployment.setting import Setting, Source
+
+_TAG = text_of(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "an image's tag, such as 8.1.0")
+_DIGEST = or_null(text_of(r"sha256:[0-9a-f]{64}", "sha256: and 64 hexadecimal digits in lower case"))
+
+
+def _image(part: str, attribute: str) -> tuple[Setting, Setting]:
+    """The settings of one of OpenMRS's three images: any of them may be the operator's own."""
+    return (
+        Setting(
+            name=f"openmrs_{part}_image",
+            attribute=attribute,
+            kind=IMAGE_MAYBE_TAGGED,
+            meaning=f"Image of the {part} container, on Docker Hub or elsewhere. Without a tag it has the one of "
+            "openmrs_reference_application_version.",
+            applications=("openmrs",),
+        ),
+        Setting(
+            name=f"openmrs_{part}_image_digest",
+            attribute=f"{attribute}_digest",
+            kind=_DIGEST,
+            meaning=f"Digest of the {part} image: pins exactly what runs. Null trusts the tag, which can be moved.",
+            applications=("openmrs",),
+        ),
+    )
+
 
 IMAGES = (
     Setting(
-        name="{application}_version",
+        name="openemr_version",
         attribute="version",
-        kind=text_of(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "an image's tag, such as 8.1.0"),
+        kind=_TAG,
         meaning="Tag of the application's image. A new one upgrades the database at the next deployment.",
+        applications=("openemr",),
     ),
     Setting(
-        name="{application}_image",
+        name="openemr_image",
         attribute="image",
         kind=IMAGE,
         meaning="Repository of the application's image, on Docker Hub or elsewhere, without tag.",
+        applications=("openemr",),
     ),
     Setting(
-        name="{application}_image_digest",
+        name="openemr_image_digest",
         attribute="image_digest",
-        kind=or_null(text_of(r"sha256:[0-9a-f]{64}", "sha256: and 64 hexadecimal digits in lower case")),
+        kind=_DIGEST,
         meaning="Digest of the image: pins exactly what runs. Null trusts the tag, which can be moved.",
+        applications=("openemr",),
     ),
+    Setting(
+        name="openmrs_reference_application_version",
+        attribute="version",
+        kind=_TAG,
+        meaning="Version of the OpenMRS reference application, as its images are tagged. A new one upgrades the "
+        "database at the next deployment. From the seed's 3.2.0-rc.3 on.",
+        source="seed",
+        applications=("openmrs",),
+    ),
+    *_image("backend", "image"),
+    *_image("frontend", "frontend_image"),
+    *_image("gateway", "gateway_image"),
     Setting(
         name="docker_hub_secret_arn",
         attribute="docker_hub_secret_arn",
@@ -47,6 +89,12 @@ IMAGES = (
         "start from a copy in the account, whether or not Docker Hub answers.",
     ),
 )
+
+_TASK_SIZE: tuple[tuple[str, str, str, Source], ...] = (
+    ("openemr", "openemr_service_fargate_cpu", "openemr_service_fargate_memory", "peer"),
+    ("openmrs", "openmrs_service_fargate_cpu_per_task", "openmrs_service_fargate_ram_per_task", "seed"),
+)
+"""Application, its names for CPU and memory, and whose names they are."""
 
 TASKS = (
     Setting(
@@ -81,21 +129,29 @@ TASKS = (
         meaning="Average memory use that autoscaling holds by adding and removing tasks.",
         source="seed",
     ),
-    Setting(
-        name="{application}_service_fargate_cpu",
-        attribute="task_cpu",
-        kind=one_of(*TASK_MEMORY),
-        default=1024,
-        meaning="CPU units of one task; 1024 are one vCPU (ARM64).",
-        source="peer",
-    ),
-    Setting(
-        name="{application}_service_fargate_memory",
-        attribute="task_memory",
-        kind=whole(512, 122_880, "MiB, as the CPU allows"),
-        default=2048,
-        meaning="Memory of one task in MiB; which values are valid depends on the CPU units.",
-        source="peer",
+    *(
+        row
+        for application, cpu, memory, source in _TASK_SIZE
+        for row in (
+            Setting(
+                name=cpu,
+                attribute="task_cpu",
+                kind=one_of(*TASK_MEMORY),
+                default=1024,
+                meaning="CPU units of one task; 1024 are one vCPU (ARM64).",
+                source=source,
+                applications=(application,),
+            ),
+            Setting(
+                name=memory,
+                attribute="task_memory",
+                kind=whole(512, 122_880, "MiB, as the CPU allows"),
+                default=2048,
+                meaning="Memory of one task in MiB; which values are valid depends on the CPU units.",
+                source=source,
+                applications=(application,),
+            ),
+        )
     ),
     Setting(
         name="enable_ecs_exec",
@@ -113,6 +169,8 @@ TASKS = (
         default="valkey_serverless",
         meaning="Where sessions live: in ElastiCache, where every task sees them, or (none) in the one task's files, "
         "which allows one task only.",
+        applications=("openemr",),
+        elsewhere="none",
     ),
     Setting(
         name="cache_maximum_gigabytes",
@@ -120,6 +178,17 @@ TASKS = (
         kind=whole(1, 5000, "GB"),
         default=5,
         meaning="Most data that the cache may hold, which bounds its cost.",
+        applications=("openemr",),
+        elsewhere=1,
+    ),
+    Setting(
+        name="sticky_session_cookie_length_in_minutes",
+        attribute="sticky_session_minutes",
+        kind=whole(0, 10_080, "minutes"),
+        default=0,
+        meaning="How long the load balancer sends a browser to the task that it was with. OpenMRS keeps sessions in "
+        "one task's memory and needs it; OpenEMR does not. 0 sends each request to any task.",
+        source="seed",
     ),
 )
 
@@ -129,7 +198,8 @@ APPLICATION = (
         attribute="activate_apis",
         kind=BOOLEAN,
         default=False,
-        meaning="Turns on OpenEMR's REST and FHIR interfaces. Needs certificate_arn.",
+        elsewhere=False,
+        meaning="Turns on OpenEMR's REST and FHIR interfaces. Needs certificate_arn or route53_domain.",
         source="seed",
         applications=("openemr",),
     ),
@@ -138,7 +208,8 @@ APPLICATION = (
         attribute="enable_patient_portal",
         kind=BOOLEAN,
         default=False,
-        meaning="Turns on OpenEMR's patient portal at /portal. Needs certificate_arn.",
+        elsewhere=False,
+        meaning="Turns on OpenEMR's patient portal at /portal. Needs certificate_arn or route53_domain.",
         source="seed",
         applications=("openemr",),
     ),
@@ -149,6 +220,48 @@ APPLICATION = (
         default=1,
         meaning="How often the application's background services (reminders, queues of mail and messages) run though "
         "nobody is signed in; 0 never runs them.",
+        applications=("openemr",),
+        elsewhere=0,
+    ),
+    Setting(
+        name="openmrs_attachment_storage",
+        attribute="attachment_storage",
+        kind=one_of("files", "s3"),
+        default="files",
+        meaning="Where patients' attachments are kept: on the shared file system, or in an S3 bucket of their own, "
+        "which the backups cover too. S3 needs version 3.6.0 or later. What is in one place is not moved to the other.",
+        applications=("openmrs",),
+        elsewhere="files",
+    ),
+    Setting(
+        name="openmrs_clustered_cache",
+        attribute="clustered_cache",
+        kind=BOOLEAN,
+        default=False,
+        meaning="Lets the tasks tell each other what has changed, so that none answers from an outdated cache. Needs "
+        "version 3.6.0 or later.",
+        applications=("openmrs",),
+        elsewhere=False,
+    ),
+    Setting(
+        name="openmrs_search_uris",
+        attribute="search_uris",
+        kind=SEARCH_URIS,
+        default=(),
+        meaning="Addresses of an Elasticsearch or OpenSearch cluster of your own, for a search index that all tasks "
+        "share. Null gives each task an index of its own, and then one does not find by name the patients whom another "
+        "has registered since it started. Needs version 3.6.0 or later.",
+        applications=("openmrs",),
+        elsewhere=(),
+    ),
+    Setting(
+        name="openmrs_upload_megabytes",
+        attribute="upload_megabytes",
+        kind=whole(1, 5000, "MB"),
+        default=512,
+        meaning="Largest file that may be uploaded.",
+        applications=("openmrs",),
+        elsewhere=0,
     ),
     Setting(
         name="setup_run",

@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hostemr.deployment.applications import OPENEMR
+from hostemr.deployment.openemr import OPENEMR
+from hostemr.stacks.programs import program_parts, program_text
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ROOT / "src/hostemr/stacks/containers/openemr"
+SCRIPTS = ROOT / "src/hostemr/stacks/containers"
 STAND_IN = ROOT / "tests/stacks/containers/stand_in/openemr.sh"
 SKELETON_SQLCONF = """<?php
 $host\t= 'localhost';
@@ -43,13 +44,13 @@ say() {
 
 
 def program(name: str) -> str:
-    """The text of a program, as a container's command would hold it."""
-    return "\n".join((SCRIPTS / part).read_text() for part in OPENEMR.scripts[name])
+    """The text of a program, as a container's command holds it."""
+    return program_text(OPENEMR, name)
 
 
 def stoppable(name: str) -> str:
     """The same, able to stop where STOP_AT says."""
-    first, *others = ((SCRIPTS / part).read_text() for part in OPENEMR.scripts[name])
+    first, *others = program_parts(OPENEMR, name)
     return "\n".join([first, STOP_BEFORE_A_LINE, *others])
 
 

@@ -1,25 +1,10 @@
-# shellcheck shell=sh disable=SC2154 # after ground.sh, database.sh, sqlconf.sh, accounts.sh
+# shellcheck shell=sh disable=SC2154 # after shared/state.sh, sqlconf.sh, accounts.sh
 # Mode "configure": first installation, upgrade, settings. Files and database are one thing in two places;
 # where they do not fit together nothing is changed.
 
-state_write() {
-    image=${IMAGE_REFERENCE:-}
-    say "recording: $1"
-    change "INSERT INTO hostemr.setup (application, state, image, from_version)
-        VALUES ('$MYSQL_DATABASE', '$1', '$image', '$2')
-        ON DUPLICATE KEY UPDATE state = '$1', image = '$image', from_version = '$2', changed_at = UTC_TIMESTAMP()"
-}
-
 # Sets state, from_version, tables, has_application (1 or 0), patients, and by sqlconf_read conf_state.
 survey() {
-    change "CREATE DATABASE IF NOT EXISTS hostemr CHARACTER SET utf8mb4;
-        CREATE TABLE IF NOT EXISTS hostemr.setup (
-            application VARCHAR(64) PRIMARY KEY,
-            state ENUM('installing', 'installed', 'upgrading') NOT NULL,
-            image VARCHAR(512) NOT NULL,
-            from_version VARCHAR(32) NOT NULL,
-            rotated_at DATETIME NULL,
-            changed_at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP)"
+    state_table
     state_read
     tables=$(ask "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '$MYSQL_DATABASE'")
     has_application=$(ask "SELECT COUNT(*) = 2 FROM information_schema.tables
@@ -33,12 +18,6 @@ survey() {
     fi
     sqlconf_read
     say "found: state ${state:-none}, $tables tables, $patients patients, sqlconf.php $conf_state"
-}
-
-state_read() {
-    state='' from_version=''
-    ask "SELECT state, from_version FROM hostemr.setup WHERE application = '$MYSQL_DATABASE'" >"$work/state"
-    IFS='	' read -r state from_version <"$work/state" || :
 }
 
 # OpenEMR keeps a patient's documents in a folder named by the patient's number.
@@ -209,9 +188,7 @@ PHP
 # quarter of an hour the secret has been settled, and what a task is given is right, as after a restore.
 require_current_credential() {
     [ "$plan:$conf_login" != "keep:$MYSQL_USER" ] || return 0
-    rotated=$(ask "SELECT COUNT(*) FROM hostemr.setup
-        WHERE application = '$MYSQL_DATABASE' AND rotated_at > UTC_TIMESTAMP() - INTERVAL 15 MINUTE")
-    [ "$rotated" = 0 ] ||
+    ! rotated_lately ||
         give_up "$BUSY" "the credential was rotated a moment ago, and this task was given the one before; run another"
 }
 

@@ -1,19 +1,5 @@
-# shellcheck shell=sh disable=SC2154 # after ground.sh, database.sh, sqlconf.sh, accounts.sh, configure.sh
-# The set-up task: everything that touches the database or the files, one task at a time.
-#
-#   SETUP_MODE=configure    first installation, upgrade, settings (the default)
-#   SETUP_MODE=credentials  change from MYSQL_USER to NEXT_MYSQL_USER, the other of the two users
-#
-# Exit status is 0 done, 1 a step failed, 2 the environment is wrong, 3 the database cannot be reached or trusted,
-# 4 refused to harm data, 75 another task is at work or nothing is installed, 76 the lock was lost on the way.
-# After 1, 3, 75 and 76 the same task can be run again; it may also be killed at any moment and run again.
-
-# check NAME PATTERN: collects what is wrong with the environment, without showing a value.
-wrong=''
-check() {
-    eval "checked=\${$1:-}"
-    { printf '%s' "$checked" | tr '\n' '\001' && echo; } | LC_ALL=C grep -Eq "^($2)\$" || wrong="$wrong $1"
-}
+# shellcheck shell=sh disable=SC2154 # after shared/task.sh, accounts.sh, configure.sh
+# OpenEMR's set-up task.
 
 check_environment() {
     check MYSQL_HOST '[A-Za-z0-9.:-]+'
@@ -44,18 +30,12 @@ check_environment() {
     [ -z "$wrong" ] || give_up "$WRONG_USE" "missing or not usable:$wrong"
 }
 
-# The authority's certificate comes with the task; the address is for a region that has another one.
+# Put where the application, the image's client and upstream's scripts look.
 write_database_ca() {
-    mkdir -p "${database_ca%/*}"
-    if [ -n "${DATABASE_CA:-}" ]; then
-        printf '%s\n' "$DATABASE_CA" >"$work/authority"
-    else
-        curl --silent --show-error --fail --location --proto =https --max-time 60 --retry 3 \
-            --cacert "$trust_store" --output "$work/authority" "$DATABASE_CA_URL" ||
-            give_up "$UNREACHABLE" "the database's authority cannot be fetched from DATABASE_CA_URL"
-    fi
+    fetch_authority
     openssl x509 -noout -in "$work/authority" 2>/dev/null ||
         give_up "$WRONG_USE" "the database's authority is not a certificate"
+    mkdir -p "${database_ca%/*}"
     cp "$work/authority" "$database_ca"
     chmod 644 "$database_ca"
     # Where the image's client looks by itself: newer ones verify, and do not know RDS.
@@ -65,26 +45,13 @@ write_database_ca() {
     chmod 644 "$etc/my.cnf.d/hostemr.cnf"
 }
 
-take_lock() {
-    say "taking the lock"
-    session_lock "$master" hostemr-setup "${SETUP_LOCK_SECONDS:-60}" || case $lock_answer in
-        0) give_up "$BUSY" "another set-up task is at work; try again when it has ended" ;;
-        *) give_up "$UNREACHABLE" "the database ended the session that was to hold the lock" ;;
-    esac
-    at_exit session_unlock
-}
-
 # Rotation: the other user gets the pending password and takes over; the old one is closed.
 credentials() {
-    has_state=$(ask "SELECT COUNT(*) FROM information_schema.tables
-        WHERE table_schema = 'hostemr' AND table_name = 'setup'")
-    [ "$has_state" != 0 ] || give_up "$BUSY" "nothing is installed yet"
-    state_read
-    [ "$state" = installed ] || give_up "$BUSY" "state is ${state:-none}, not installed: credentials stay as they are"
+    require_installed
     sqlconf_read
     [ "$conf_state" = 1 ] || give_up "$REFUSED" "sqlconf.php is $conf_state, not configured: is this the right file system?"
     user_activate "$NEXT_MYSQL_USER" "$NEXT_MYSQL_PASS" "$MYSQL_PASS"
-    change "UPDATE hostemr.setup SET rotated_at = UTC_TIMESTAMP() WHERE application = '$MYSQL_DATABASE'"
+    state_rotated
     say "done: $NEXT_MYSQL_USER is in use"
 }
 

@@ -1,7 +1,8 @@
-# shellcheck shell=sh disable=SC2154 # after ground.sh
-# The database client: TLS always, the server's certificate and name verified, passwords never among arguments.
-
-database_ca=$root_home/certs/mysql/server/mysql-ca
+# shellcheck shell=sh disable=SC2154 # after ground.sh and the application's places
+# The database: TLS always, the server's certificate and name verified, passwords never among arguments.
+#
+# The application's client.sh, which comes after, has the client of its image: client_run FILE (statements on
+# stdin, rows on stdout, errors as mariadb says them), client_lock FILE NAME SECONDS and client_unlock.
 
 # client_file FILE USER PASSWORD HOST PORT: an option file for this session only.
 client_file() {
@@ -16,7 +17,7 @@ client_file() {
 # which may hold a password.
 sql_as() {
     printf '%s\n' "$2" |
-        mariadb --defaults-file="$1" --batch --skip-column-names --skip-reconnect 2>"$work/sql.error" && return 0
+        client_run "$1" 2>"$work/sql.error" && return 0
     sed "s/ near '.*//; s/^/database: /" "$work/sql.error" >&2
     return 1
 }
@@ -31,7 +32,7 @@ database_wait() {
             give_up "$UNREACHABLE" "the database does not let us in: $(head -n 1 "$work/sql.error")"
         fi
         [ "$(date +%s)" -lt "$wait_until" ] ||
-            give_up "$UNREACHABLE" "no database at $MYSQL_HOST:$MYSQL_PORT: $(head -n 1 "$work/sql.error")"
+            give_up "$UNREACHABLE" "no database at $database_host:$database_port: $(head -n 1 "$work/sql.error")"
         say "waiting for the database"
         sleep "$wait_pause"
         [ "$wait_pause" -ge 8 ] || wait_pause=$((wait_pause * 2))
@@ -41,31 +42,15 @@ database_wait() {
 # session_lock OPTION_FILE NAME SECONDS: take a named lock in a session of its own, which lasts until
 # session_unlock or until this process ends, however it ends. Sets lock_connection; 1 if another holds it.
 session_lock() {
-    lock_client=$1 lock_name=$2
-    rm -f "$work/lock.in" "$work/lock.out"
-    mkfifo "$work/lock.in"
-    : >"$work/lock.out"
-    # A reconnected session would have lost the lock without knowing: so it may not reconnect.
-    mariadb --defaults-file="$1" --batch --skip-column-names --skip-reconnect --unbuffered \
-        <"$work/lock.in" >"$work/lock.out" 2>"$work/lock.error" &
-    lock_pid=$!
-    exec 9>"$work/lock.in"
-    printf "SET SESSION wait_timeout = 604800;\nSELECT GET_LOCK('%s', %s), CONNECTION_ID();\n" "$2" "$3" >&9
-    until [ -s "$work/lock.out" ]; do
-        kill -0 "$lock_pid" 2>/dev/null || break
-        sleep 0.1
-    done
-    lock_answer=none lock_connection=0
-    read -r lock_answer lock_connection <"$work/lock.out" || :
+    lock_client=$1 lock_name=$2 lock_answer=none lock_connection=0
+    client_lock "$1" "$2" "$3"
     [ "$lock_answer" = 1 ] && return 0
     session_unlock
     return 1
 }
 
 session_unlock() {
-    exec 9>&-
-    kill "$lock_pid" 2>/dev/null || :
-    wait "$lock_pid" 2>/dev/null || :
+    client_unlock
 }
 
 # Whether that session still owns its lock; asks the server, since an idle client does not notice its own end.

@@ -1,19 +1,9 @@
-# shellcheck shell=sh disable=SC2034 # what is named here, the files that follow use
-# What every script of these containers stands on: where things are, how to speak, how to leave.
+# shellcheck shell=sh disable=SC2034,SC2154 # what is named here, the files that follow use; check assigns by eval
+# What every script of every container stands on: how to speak, how to leave, how to judge the environment.
 #
 # These files are concatenated, in the order that each program names, and run by `/bin/sh -c`:
-# busybox ash in the image, so POSIX sh and nothing more.
+# busybox ash in one image, bash in another, so POSIX sh and nothing more.
 set -eu
-
-openemr=${HOSTEMR_OPENEMR:-/var/www/localhost/htdocs/openemr}
-root_home=${HOSTEMR_ROOT_HOME:-/root}
-pieces=${HOSTEMR_PIECES:-/swarm-pieces}
-etc=${HOSTEMR_ETC:-/etc}
-apache=${HOSTEMR_APACHE:-apache}
-trust_store=${HOSTEMR_TRUST_STORE:-$etc/ssl/certs/ca-certificates.crt}
-sites=$openemr/sites
-sqlconf=$sites/default/sqlconf.php
-certificates=$sites/default/documents/certificates
 
 # Exit statuses. 1 to 4 mean what they mean in every program of hostemr.
 FAILED=1         # a step failed: read the line before; running again may help
@@ -60,10 +50,9 @@ environment_names() {
     awk 'BEGIN { for (name in ENVIRON) print name }'
 }
 
-# The image's own files come back where an empty volume hides them.
-restore_etc_ssl() {
-    [ ! -f "$etc/ssl/openssl.cnf" ] || return 0
-    say "restoring $etc/ssl"
-    mkdir -p "$etc/ssl"
-    rsync --owner --group --perms --recursive --links "$pieces/ssl/" "$etc/ssl/"
+# check NAME PATTERN: collects what is wrong with the environment, without showing a value.
+wrong=''
+check() {
+    eval "checked=\${$1:-}"
+    { printf '%s' "$checked" | tr '\n' '\001' && echo; } | LC_ALL=C grep -Eq "^($2)\$" || wrong="$wrong $1"
 }

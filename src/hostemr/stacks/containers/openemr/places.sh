@@ -1,0 +1,26 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # after shared/ground.sh; what is named here, the files that follow use
+# Where OpenEMR's image has its things, and what the shared files need to know of them.
+
+openemr=${HOSTEMR_OPENEMR:-/var/www/localhost/htdocs/openemr}
+root_home=${HOSTEMR_ROOT_HOME:-/root}
+pieces=${HOSTEMR_PIECES:-/swarm-pieces}
+etc=${HOSTEMR_ETC:-/etc}
+apache=${HOSTEMR_APACHE:-apache}
+trust_store=${HOSTEMR_TRUST_STORE:-$etc/ssl/certs/ca-certificates.crt}
+sites=$openemr/sites
+sqlconf=$sites/default/sqlconf.php
+certificates=$sites/default/documents/certificates
+
+# Only the set-up task is given these.
+database_host=${MYSQL_HOST:-}
+database_port=${MYSQL_PORT:-}
+database_name=${MYSQL_DATABASE:-}
+rights_withheld='EVENT, CREATE ROUTINE, ALTER ROUTINE, GRANT OPTION'
+
+# The image's own files come back where an empty volume hides them.
+restore_etc_ssl() {
+    [ ! -f "$etc/ssl/openssl.cnf" ] || return 0
+    say "restoring $etc/ssl"
+    mkdir -p "$etc/ssl"
+    rsync --owner --group --perms --recursive --links "$pieces/ssl/" "$etc/ssl/"
+}

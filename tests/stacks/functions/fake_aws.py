@@ -132,6 +132,8 @@ class FakeECS(Fake):
         self.tasks: list[Running] = []
         self.not_placed: list[str] = []
         self.unknown_for = 0
+        self.rollouts: dict[str, list[str]] = {}
+        """The deployments of each service by their rolloutState, the newest first. None: the service is INACTIVE."""
         self._numbers = itertools.count(1)
 
     def run_task(self, **parameters: Any) -> dict[str, Any]:
@@ -175,6 +177,30 @@ class FakeECS(Fake):
         if not task.done:
             task.stopped = parameters["reason"]
         return self._answer(model, {"task": self._told(task)})
+
+    def describe_services(self, **parameters: Any) -> dict[str, Any]:
+        model = self._call("describe_services", "DescribeServices", parameters)
+        known = [name for name in parameters["services"] if name in self.rollouts]
+        failures = [{"arn": name, "reason": "MISSING"} for name in parameters["services"] if name not in known]
+        return self._answer(model, {"services": [self._service(name) for name in known], "failures": failures})
+
+    def update_service(self, **parameters: Any) -> dict[str, Any]:
+        model = self._call("update_service", "UpdateService", parameters)
+        if parameters["service"] not in self.rollouts:
+            raise refusal("ServiceNotFoundException", "UpdateService", "Service not found.")
+        if not self.rollouts[parameters["service"]]:
+            raise refusal("ServiceNotActiveException", "UpdateService", "Service was not ACTIVE.")
+        assert parameters["forceNewDeployment"] is True
+        self.rollouts[parameters["service"]].insert(0, "IN_PROGRESS")
+        return self._answer(model, {"service": self._service(parameters["service"])})
+
+    def _service(self, name: str) -> dict[str, Any]:
+        states = self.rollouts[name]
+        statuses = itertools.chain(["PRIMARY"], itertools.repeat("ACTIVE"))
+        deployments = [
+            {"status": status, "rolloutState": state} for status, state in zip(statuses, states, strict=False)
+        ]
+        return {"serviceName": name, "status": "ACTIVE" if states else "INACTIVE", "deployments": deployments}
 
     def running(self) -> list[Running]:
         return [task for task in self.tasks if self._told(task)["lastStatus"] != "STOPPED"]

@@ -75,6 +75,8 @@ class World:
     clock: Clock
     ecs: FakeECS
     arn: str
+    more: dict[str, Any] = field(default_factory=dict)
+    """What TASK has beside PROPERTIES."""
 
     def begin(self, value: dict[str, str] | None = None) -> str:
         """Secrets Manager begins a rotation; answers its token."""
@@ -86,7 +88,7 @@ class World:
         return token
 
     def step(self, name: str, token: str, *, life: float = 900, secrets: Any = None, ecs: Any = None) -> None:
-        task = Task.read(json.dumps(PROPERTIES))
+        task = Task.read(json.dumps(PROPERTIES | self.more))
         event = {"Step": name, "SecretId": self.arn, "ClientRequestToken": token}
         Rotation(secrets or self.secrets, ecs or self.ecs, task, self.clock, self.clock.sleep).step(
             event, Context(self.clock, life)
@@ -377,3 +379,177 @@ def test_the_entry_makes_its_own_clients(world: World, monkeypatch: pytest.Monke
     for _ in range(2):
         handler(event, Context(world.clock))
     assert world.database.staged("AWSPENDING")["username"] == "openemr_b"
+
+
+SERVICE = "openmrs"
+
+
+@dataclass
+class Deployments:
+    """The tasks of a service that reads its credential when it starts, by the credential that each deployment holds."""
+
+    world: World
+    held: list[dict[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.world.more = {"Service": SERVICE}
+        self.world.ecs.rollouts[SERVICE] = []
+        self.deploy()
+
+    def deploy(self) -> None:
+        """A deployment to its end."""
+        self.held = [self.world.database.staged("AWSCURRENT")]
+        self.world.ecs.rollouts[SERVICE][:] = ["COMPLETED"]
+
+    def rotate(self) -> int:
+        """What OpenMRS's script does in mode `credentials`: the user in use stays open."""
+        database = self.world.database
+        following = database.staged("AWSPENDING")
+        database.users[following["username"]] = following["password"]
+        database.locked.clear()
+        database.runs += 1
+        self.assert_all_let_in()
+        return 0
+
+    def assert_all_let_in(self) -> None:
+        current = self.world.database.staged("AWSCURRENT")
+        for one in (current, *self.held):
+            assert self.world.database.takes(one["username"], one["password"]), one["username"]
+
+    @property
+    def restarts(self) -> int:
+        return len(self.world.ecs.named("update_service"))
+
+
+def deployed(world: World) -> Deployments:
+    deployments = Deployments(world)
+    world.ecs.plans = [Plan(effect=deployments.rotate) for _ in range(20)]
+    return deployments
+
+
+def test_a_service_that_reads_its_credential_at_its_start_is_started_anew_and_never_locked_out(world: World) -> None:
+    service = deployed(world)
+    for number in range(1, 7):
+        world.rotate(world.begin())
+        service.assert_all_let_in()
+        assert world.ecs.rollouts[SERVICE] == ["IN_PROGRESS", "COMPLETED"]
+        assert service.restarts == number
+        service.deploy()
+        service.assert_all_let_in()
+    (*_, last) = world.ecs.named("update_service")
+    assert last == {"cluster": CLUSTER, "service": SERVICE, "forceNewDeployment": True}
+
+
+@pytest.mark.parametrize(
+    "states", [["IN_PROGRESS", "COMPLETED"], ["IN_PROGRESS"], ["COMPLETED", "COMPLETED"], ["COMPLETED", "FAILED"]]
+)
+def test_no_password_is_changed_while_tasks_of_the_deployment_before_may_hold_it(
+    world: World, states: list[str]
+) -> None:
+    service = deployed(world)
+    token = world.begin()
+    world.step("createSecret", token)
+    world.ecs.rollouts[SERVICE][:] = states
+    with pytest.raises(RotationFailed, match="is being deployed"):
+        world.step("setSecret", token)
+    assert world.ecs.tasks == []
+    service.assert_all_let_in()
+    service.deploy()
+    world.rotate(token)
+    assert service.restarts == 1
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_service_that_is_not_there_is_told_before_anything_changes(world: World, gone: bool) -> None:
+    deployed(world)
+    world.ecs.rollouts = {} if gone else {SERVICE: []}
+    token = world.begin()
+    world.step("createSecret", token)
+    with pytest.raises(RotationFailed, match="has no active service openmrs"):
+        world.step("setSecret", token)
+    assert world.ecs.tasks == []
+
+
+def test_a_finished_rotation_that_is_finished_again_starts_nothing_anew(world: World) -> None:
+    service = deployed(world)
+    token = world.begin()
+    world.rotate(token)
+    for name in STEPS:
+        world.step(name, token)
+    assert service.restarts == 1
+
+
+def test_a_function_killed_between_any_two_calls_starts_the_service_anew_twice_at_most() -> None:
+    with mock_aws():
+        client = boto3.client("secretsmanager", region_name="us-east-1")
+        restarts = set()
+        for number in range(100):
+            world = new_world(client)
+            service = deployed(world)
+            token = world.begin()
+            counter = itertools.count()
+            secrets = Killing(counter, number, "after", of=world.secrets)
+            ecs = Killing(counter, number, "after", of=world.ecs)
+            try:
+                for name in STEPS:
+                    world.step(name, token, secrets=secrets, ecs=ecs)
+            except Killed:
+                world.rotate(token)
+            else:
+                break
+            restarts.add(service.restarts)
+            service.assert_all_let_in()
+            assert PROVEN not in itertools.chain(*world.stages().values())
+        assert restarts == {1, 2}
+        assert 17 < number < 99
+
+
+def test_a_rotation_given_up_after_its_task_has_the_service_take_it_before_the_next_begins(world: World) -> None:
+    service = deployed(world)
+    abandoned = world.begin()
+    for name in STEPS[:2]:
+        world.step(name, abandoned)
+    token = world.begin()
+    world.step("createSecret", token)
+    assert service.restarts == 1
+    with pytest.raises(RotationFailed, match="is being deployed"):
+        world.step("setSecret", token)
+    service.assert_all_let_in()
+    service.deploy()
+    world.rotate(token)
+    service.assert_all_let_in()
+
+
+@pytest.mark.parametrize("error", [refusal("ThrottlingException"), refusal("ServerException"), no_answer()])
+def test_a_restart_that_cannot_be_had_now_is_asked_for_again(world: World, error: Exception) -> None:
+    service = deployed(world)
+    world.ecs.errors["update_service"] = [error] * 4
+    world.rotate(world.begin())
+    assert service.restarts == 5
+    assert world.ecs.rollouts[SERVICE] == ["IN_PROGRESS", "COMPLETED"]
+
+
+@pytest.mark.parametrize(("error", "calls"), [(refusal("AccessDeniedException"), 1), (no_answer(), 88)])
+def test_a_restart_that_fails_is_had_by_repeating_the_last_step(world: World, error: Exception, calls: int) -> None:
+    service = deployed(world)
+    token = world.begin()
+    for name in STEPS[:3]:
+        world.step(name, token)
+    world.ecs.errors["update_service"] = [error] * calls
+    with pytest.raises(type(error)):
+        world.step("finishSecret", token)
+    assert world.ecs.rollouts[SERVICE] == ["COMPLETED"]
+    assert service.restarts == calls
+    world.step("finishSecret", token)
+    assert world.ecs.rollouts[SERVICE] == ["IN_PROGRESS", "COMPLETED"]
+
+
+def test_without_a_service_ecs_is_asked_about_none(world: World) -> None:
+    world.rotate(world.begin())
+    assert world.ecs.named("describe_services") == world.ecs.named("update_service") == []
+
+
+@pytest.mark.parametrize("service", ["", None, 7])
+def test_a_service_that_is_no_text_is_refused(service: object) -> None:
+    with pytest.raises(RotationFailed, match="Service should be an ECS service's name or ARN, or left out"):
+        Task.read(json.dumps(PROPERTIES | {"Service": service}))

@@ -2,12 +2,20 @@
 
 The secret alternates between two users, `*_a` and `*_b`. The database is changed by a task that runs the
 set-up script in mode `credentials`: its definition reads the current credential and, from the stage
-AWSPENDING, the next one, so that no secret stands in an override. The task sets the idle user's password,
-proves the login, has the application use it, and locks the other user.
+AWSPENDING, the next one, so that no secret stands in an override. The task sets the idle user's password
+and proves the login. What follows depends on when the application reads its credential:
+
+- At each request (OpenEMR; TASK has no Service): the task has it use the new one, and locks the other user.
+- When it starts (OpenMRS; TASK names its Service): the task leaves the other user as it is. finishSecret
+  starts the service's tasks anew, with the credential that is now current. Those of the deployment before
+  go on with the other user, whose password the next rotation changes. So setSecret refuses while the service
+  has a deployment in progress: it would lock them out.
 
 When a step fails, Secrets Manager starts again from the first, with the same token; so every step can
 be repeated. What the task has proven stands on the version itself, as the stage HOSTEMR_PROVEN from
 setSecret to finishSecret: testSecret, which cannot reach the database, looks for that and nothing else.
+finishSecret takes it off after it has started the service anew, so that a repeated one does so once more at
+most: when it was killed between the two.
 """
 
 from __future__ import annotations
@@ -60,6 +68,7 @@ class Task:
     assign_public_ip: str
     container: str
     log_group: str
+    service: str | None = None
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -74,10 +83,13 @@ class Task:
         public = given.get("AssignPublicIp", "DISABLED")
         if public not in {"ENABLED", "DISABLED"}:
             wrong.append("AssignPublicIp should be ENABLED or DISABLED")
+        if not isinstance(given.get("Service", "none") or None, str):
+            wrong.append("Service should be an ECS service's name or ARN, or left out")
         if wrong:
             raise RotationFailed(f"The environment's TASK is wrong: {'; '.join(wrong)}.")
         cluster, definition, container, log_group = (given[name] for name in texts)
-        return cls(cluster, definition, given["Subnets"], given["SecurityGroups"], public, container, log_group)
+        networks = (given["Subnets"], given["SecurityGroups"], public)
+        return cls(cluster, definition, *networks, container, log_group, given.get("Service"))
 
 
 def other(user: str) -> str:
@@ -135,7 +147,7 @@ class Rotation:
         if CURRENT not in stages or name == "finishSecret":
             steps[name](secret, token, context)
 
-    def create(self, secret: str, token: str, _: Any) -> None:
+    def create(self, secret: str, token: str, context: Any) -> None:
         """Give the pending version a value, unless it has one: the other user, and a new password."""
         try:
             self.secrets.get_secret_value(SecretId=secret, VersionId=token, VersionStage=PENDING)
@@ -146,7 +158,7 @@ class Rotation:
         # is called current. Call current what is, or the next task would change a password that is in use.
         proven = self.holder(secret, PROVEN)
         if proven not in {None, token}:
-            self.finish(secret, str(proven), None)
+            self.finish(secret, str(proven), context)
         current = self.credential(secret, CURRENT)
         password = "".join(choice(ascii_letters + digits) for _ in range(32))
         value = current | {"username": other(current["username"]), "password": password}
@@ -155,12 +167,16 @@ class Rotation:
         )
 
     def set(self, secret: str, token: str, context: Any) -> None:
-        """Have the task change the database, and mark the version as proven."""
+        """Have the task change the database, and mark the version as proven.
+
+        Raises RotationFailed, with nothing changed, while tasks may still hold the user whose turn it is.
+        """
         if self.holder(secret, PROVEN) == token:
             return
         user, current = self.credential(secret, PENDING)["username"], self.credential(secret, CURRENT)["username"]
         if user != other(current):
             raise ValueError(f"{PENDING} of {secret} is for {user}; expected {other(current)}, which is not in use.")
+        self.settled()
         self.run(secret, token, context)
         self.secrets.update_secret_version_stage(SecretId=secret, VersionStage=PROVEN, MoveToVersionId=token)
 
@@ -175,8 +191,8 @@ class Rotation:
         if self.credential(secret, PENDING) != self.credential(secret, CURRENT):
             raise RotationFailed(f"No task has proven the version {token} of the secret {secret}.")
 
-    def finish(self, secret: str, token: str, _: Any) -> None:
-        """Make the version current, and take our own mark off it."""
+    def finish(self, secret: str, token: str, context: Any) -> None:
+        """Make the version current, have the service take it, and take our own mark off it."""
         current = self.holder(secret, CURRENT)
         if current != token:
             # Secrets Manager moves AWSPREVIOUS by itself.
@@ -185,7 +201,40 @@ class Rotation:
             )
             log("version is current", secret=secret, version=token)
         if self.holder(secret, PROVEN) == token:
+            self.restart(context)
             self.secrets.update_secret_version_stage(SecretId=secret, VersionStage=PROVEN, RemoveFromVersionId=token)
+
+    def settled(self) -> None:
+        """Raises RotationFailed unless all tasks of the service, if there is one, are of one finished deployment."""
+        if self.task.service is None:
+            return
+        answer = self.ecs.describe_services(cluster=self.task.cluster, services=[self.task.service])
+        # A deleted service is told as INACTIVE for a while.
+        active = [one for one in answer["services"] if one["status"] == "ACTIVE"]
+        if not active:
+            raise RotationFailed(f"The cluster {self.task.cluster} has no active service {self.task.service}.")
+        deployments = active[0]["deployments"]
+        states = [one.get("rolloutState", "unknown") for one in deployments]
+        if len(deployments) > 1 or "IN_PROGRESS" in states:
+            raise RotationFailed(
+                f"The service {self.task.service} is being deployed ({', '.join(states)}): tasks of the deployment"
+                " before may hold the user that would get a new password."
+            )
+
+    def restart(self, context: Any) -> None:
+        """Start the service's tasks anew, if there is one. The secret is in order already; so it tries for long."""
+        while self.task.service is not None:
+            try:
+                self.ecs.update_service(cluster=self.task.cluster, service=self.task.service, forceNewDeployment=True)
+            except (BotoCoreError, ClientError) as error:
+                remaining = context.get_remaining_time_in_millis()
+                if not passing(error) or remaining < (MARGIN_SECONDS + POLL_SECONDS) * 1000:
+                    raise
+                log("tried in vain", error=str(error))
+                self.sleep(POLL_SECONDS)
+                continue
+            log("service starts anew", service=self.task.service)
+            return
 
     def holder(self, secret: str, stage: str) -> str | None:
         """The version that bears this stage."""

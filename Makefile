@@ -59,7 +59,7 @@ constraints: $(VENV)/dev  ## Pin the newest versions that fit pyproject.toml
 
 system-packages:
 	@tests/install-system-packages mariadb-server-core mariadb-client php-cli php-curl curl \
-		openssl redis-tools rsync shellcheck
+		openssl redis-tools rsync shellcheck nginx-light openjdk-17-jdk-headless libmariadb-java
 	@# busybox-static is as good, and the two exclude each other.
 	@command -v busybox >/dev/null || tests/install-system-packages busybox
 	@# A mail server starts by itself and replaces another: only in containers, CI's and others, that have none.
@@ -80,7 +80,7 @@ $(VENV)/registration: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[registration,stacks,operate,bench,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[registration,stacks,operate,analytics,bench,dev]'
 	$(CDK_COMMAND_LINE)
 	@touch $@ $(VENV)/registration $(VENV)/stacks
 

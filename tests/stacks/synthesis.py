@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hostemr.deployment.applications import OPENEMR
+from hostemr.deployment.applications import APPLICATIONS
 from hostemr.deployment.load import load
 from hostemr.stacks.app import build
 from hostemr.stacks.evidence import Templates
@@ -29,29 +29,35 @@ class Synthesized:
     """Rule (with its finding in brackets, where it has one) and construct path below the stack."""
     protected: Mapping[str, bool]
 
+    stacks: Mapping[str, Mapping[str, Any]]
+    """The templates by the names of their stacks."""
+
     @property
-    def texts(self) -> tuple[str, str]:
-        """Both templates as JSON."""
-        return json.dumps(self.templates.data), json.dumps(self.templates.service)
+    def texts(self) -> tuple[str, ...]:
+        """The templates as JSON."""
+        return tuple(json.dumps(template) for template in self.stacks.values())
 
 
-def synthesize(context: Mapping[str, Any]) -> Synthesized:
-    """The deployment of OpenEMR with these settings."""
-    return _synthesize(json.dumps(context, sort_keys=True))
+def synthesize(context: Mapping[str, Any], application: str = "openemr") -> Synthesized:
+    """The deployment of an application with these settings."""
+    return _synthesize(application, json.dumps(context, sort_keys=True))
 
 
 @cache
-def _synthesize(context: str) -> Synthesized:
-    return shared(f"synthesis {context}", lambda: _made(context))
+def _synthesize(application: str, context: str) -> Synthesized:
+    return shared(f"synthesis {application} {context}", lambda: _made(application, context))
 
 
-def _made(context: str) -> Synthesized:
+def _made(application: str, context: str) -> Synthesized:
     with tempfile.TemporaryDirectory(prefix="hostemr-synthesis-") as folder:
-        assembly = build(OPENEMR, load(OPENEMR.name, json.loads(context)), outdir=folder).synth()
-        data, service = assembly.stacks
+        settings = load(application, json.loads(context))
+        assembly = build(APPLICATIONS[application], settings, outdir=folder).synth()
+        stacks = {stack.stack_name: stack.template for stack in assembly.stacks}
+        data, service, *more = stacks.values()
         rows = [row for report in Path(folder).glob("*-NagReport.csv") for row in _rows(report)]
         return Synthesized(
-            templates=Templates(data=data.template, service=service.template),
+            templates=Templates(data=data, service=service, analytics=more[0] if more else None),
+            stacks=stacks,
             findings=tuple(f"{row['Resource ID']}: {row['Rule ID']}" for row in rows if row["Compliance"] not in _FINE),
             acknowledged=frozenset(
                 (row["Rule ID"], row["Resource ID"]) for row in rows if row["Compliance"] == "Suppressed"

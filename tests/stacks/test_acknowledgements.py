@@ -8,25 +8,27 @@ from typing import Any
 
 import pytest
 
-from hostemr.stacks import evidence
-from hostemr.stacks.acknowledgements import ACKNOWLEDGEMENTS, Acknowledgement
+from hostemr.stacks import analytics_evidence, evidence
+from hostemr.stacks.acknowledgement import Acknowledgement
+from hostemr.stacks.acknowledgements import ACKNOWLEDGEMENTS
 from hostemr.stacks.evidence import Templates
 from tests.stacks.configurations import SAMPLES, single
 from tests.stacks.synthesis import synthesize
 
 _SHOWN_IN = [
-    *SAMPLES.values(),
-    single("security_group_ip_range", "0.0.0.0/0"),
-    single("rds_deletion_protection", False),
+    *((context, application) for application, samples in SAMPLES.items() for context in samples.values()),
+    (single("security_group_ip_range", "0.0.0.0/0"), "openemr"),
+    (single("rds_deletion_protection", False), "openemr"),
+    (single("enable_long_term_cloudtrail_monitoring", False), "openemr"),
 ]
 
 
-def _matched(entry: Acknowledgement, context: Any) -> set[tuple[str, str]]:
+def _matched(entry: Acknowledgement, context: Any, application: str) -> set[tuple[str, str]]:
     """Which of the entry's rules and paths have a finding in this configuration."""
     found = set()
-    for rule, resource in synthesize(context).acknowledged:
+    for rule, resource in synthesize(context, application).acknowledged:
         stack, _, path = resource.partition("/")
-        place = f"{'data' if 'data' in stack else 'service'}/{path}"
+        place = f"{stack.removeprefix(application + '-')}/{path}"
         for wanted_rule in entry.rules:
             for wanted in entry.paths:
                 if place == wanted and wanted_rule.partition("[")[0] == rule:
@@ -36,7 +38,7 @@ def _matched(entry: Acknowledgement, context: Any) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("entry", ACKNOWLEDGEMENTS, ids=lambda entry: f"{entry.rules[0]} {entry.paths[0]}")
 def test_every_rule_and_path_of_an_acknowledgement_matches_a_finding(entry: Acknowledgement) -> None:
-    matched = set().union(*(_matched(entry, context) for context in _SHOWN_IN))
+    matched = set().union(*(_matched(entry, *shown) for shown in _SHOWN_IN))
     assert matched == {(rule.partition("[")[0], path) for rule in entry.rules for path in entry.paths}
 
 
@@ -115,6 +117,10 @@ BROKEN: dict[str, tuple[Callable[[Templates], bool], Breaks]] = {
         evidence.service_roles_trust_one_service,
         lambda data, _: _trust_everyone(data),
     ),
+    "a trail that could be changed": (
+        evidence.the_trail_is_kept_and_proves_itself,
+        lambda data, _: _of(data, "AWS::CloudTrail::Trail").update(EnableLogFileValidation=False),
+    ),
     "a network that reaches the database": (
         evidence.only_the_clients_group_reaches_the_database,
         lambda data, _: _group_open(data),
@@ -185,15 +191,102 @@ BROKEN: dict[str, tuple[Callable[[Templates], bool], Breaks]] = {
 }
 
 
+Spoils = Callable[[dict[str, dict[str, Any]]], object]
+
+
+def _role_of(template: dict[str, Any], name: str) -> dict[str, Any]:
+    role: dict[str, Any] = next(
+        one["Properties"]
+        for logical_id, one in template["Resources"].items()
+        if one["Type"] == "AWS::IAM::Role" and name in logical_id
+    )
+    return role
+
+
+def _leave_buckets_out(stacks: dict[str, dict[str, Any]]) -> None:
+    resources = _of(stacks["data"], "AWS::Backup::BackupSelection")["BackupSelection"]["Resources"]
+    resources[:] = resources[:2]
+
+
+def _statement_of(template: dict[str, Any], name: str, action: str) -> dict[str, Any]:
+    return next(one for one in _policy(template, name) if action in one["Action"])
+
+
+BROKEN_WITH_EVERYTHING: dict[str, tuple[Callable[[Templates], bool], Spoils]] = {
+    "a forwarder that reads another bucket": (
+        evidence.the_forwarder_reads_the_archive_only,
+        lambda stacks: _policy(stacks["service"], "ReceivedMailForward")[0].update(Resource="arn:aws:s3:::another/*"),
+    ),
+    "a function that reads the mail": (
+        evidence.functions_reach_no_patient_data,
+        lambda stacks: _policy(stacks["service"], "ZoneListZones")[0]["Action"].append("s3:GetObject"),
+    ),
+    "mail from anybody": (
+        evidence.only_addresses_of_the_domain_send,
+        lambda stacks: _policy(stacks["service"], "MailSend")[0].pop("Condition"),
+    ),
+    "a keeper of rules that sends": (
+        evidence.what_knows_no_resource_is_all_that_is_for_everything,
+        lambda stacks: _policy(stacks["service"], "KeepRule")[0]["Action"].append("ses:SendRawEmail"),
+    ),
+    "a function that reads attachments": (
+        evidence.only_tasks_reach_the_attachments,
+        lambda stacks: _policy(stacks["service"], "ReceivedMailForward")[0].update(
+            Resource={"Fn::ImportValue": "openmrs-data:AttachmentsBucket"}
+        ),
+    ),
+    "a database that does more with Bedrock": (
+        evidence.models_are_called_by_the_database_only,
+        lambda stacks: _policy(stacks["data"], "BedrockInvokeModels")[0]["Action"].append("bedrock:DeleteCustomModel"),
+    ),
+    "attachments without a backup": (evidence.record_buckets_in_use_are_backed_up, _leave_buckets_out),
+    "exports that anybody starts": (
+        analytics_evidence.only_listing_is_for_everything,
+        lambda stacks: _statement_of(stacks["analytics"], "DatabaseExportStart", "rds:DescribeExportTasks")[
+            "Action"
+        ].append("rds:StartExportTask"),
+    ),
+    "a notebook that reads the audit trail": (
+        analytics_evidence.objects_are_of_the_export_buckets_only,
+        lambda stacks: _statement_of(stacks["analytics"], "StudioReadAndWrite", "s3:GetObject").update(
+            Resource="arn:aws:s3:::audit/*"
+        ),
+    ),
+    "a role of exports that a function may assume": (
+        analytics_evidence.only_the_export_writes_with_any_action_on_objects,
+        lambda stacks: _role_of(stacks["analytics"], "DatabaseExportRole")["AssumeRolePolicyDocument"]["Statement"][
+            0
+        ].update(Principal={"Service": "lambda.amazonaws.com"}),
+    ),
+    "jobs of any application": (
+        analytics_evidence.names_within_are_of_what_the_stack_made,
+        lambda stacks: _policy(stacks["analytics"], "SubmitToSpark")[0].update(
+            Resource="arn:aws:emr-serverless:us-east-1:111122223333:/applications/*/jobruns/*"
+        ),
+    ),
+}
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_the_evidence_fails_when_the_fact_does(name: str) -> None:
     holds, spoil = BROKEN[name]
-    whole = synthesize(SAMPLES["hospital"]).templates
+    whole = synthesize(SAMPLES["openemr"]["hospital"]).templates
     data, service = copy.deepcopy(dict(whole.data)), copy.deepcopy(dict(whole.service))
     assert holds(Templates(data=data, service=service))
     spoil(data, service)
     assert not holds(Templates(data=data, service=service))
 
 
+@pytest.mark.parametrize("name", BROKEN_WITH_EVERYTHING)
+def test_the_evidence_of_an_option_fails_when_the_fact_does(name: str) -> None:
+    holds, spoil = BROKEN_WITH_EVERYTHING[name]
+    whole = synthesize(SAMPLES["openmrs"]["everything"], "openmrs").templates
+    stacks = {name: copy.deepcopy(dict(getattr(whole, name))) for name in ("data", "service", "analytics")}
+    assert holds(Templates(**stacks))
+    spoil(stacks)
+    assert not holds(Templates(**stacks))
+
+
 def test_every_evidence_is_shown_to_fail() -> None:
-    assert {holds for holds, _ in BROKEN.values()} == {entry.evidence for entry in ACKNOWLEDGEMENTS}
+    shown = {holds for holds, _ in (*BROKEN.values(), *BROKEN_WITH_EVERYTHING.values())}
+    assert shown == {entry.evidence for entry in ACKNOWLEDGEMENTS}

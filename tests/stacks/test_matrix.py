@@ -1,4 +1,4 @@
-"""Every setting alone, every pair of values, and the sample deployments: each template is sound."""
+"""Every setting alone, every pair of values, and the sample deployments, for both applications: all are sound."""
 
 from __future__ import annotations
 
@@ -12,17 +12,29 @@ from cfnlint.config import ManualArgs
 
 from hostemr.deployment.load import as_context, load
 from hostemr.deployment.table import settings_of
+from hostemr.operate.iam_grammar import check_statements
 from hostemr.operate.order import creation_order
 from hostemr.operate.stacks import stack_order
 from hostemr.stacks.acknowledgements import ACKNOWLEDGEMENTS
-from tests.stacks.configurations import SAMPLES, VALUES, fitting_pairs, pairs, single, singles
+from tests.stacks.configurations import APPLICATIONS, SAMPLES, VALUES, fitting_pairs, pairs, single, singles
 from tests.stacks.shared import shared
 from tests.stacks.synthesis import synthesize
 
-CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
-    **{f"sample {name}": context for name, context in SAMPLES.items()},
-    **dict(singles()),
-    **{f"pairs {number}": context for number, context in enumerate(pairs(), start=1)},
+Configuration = tuple[str, Mapping[str, Any]]
+
+WHOLE: dict[str, Configuration] = {
+    f"{application} {name}": (application, context)
+    for application in APPLICATIONS
+    for name, context in (
+        *((f"sample {name}", context) for name, context in SAMPLES[application].items()),
+        *((f"pairs {number}", context) for number, context in enumerate(pairs(application), start=1)),
+    )
+}
+"""Between them they hold every two values together: what judges a template as a whole needs no others."""
+ALONE: dict[str, Configuration] = {
+    f"{application} {name}": (application, context)
+    for application in APPLICATIONS
+    for name, context in singles(application)
 }
 
 
@@ -37,34 +49,45 @@ def complaints(template: str) -> tuple[str, ...]:
     return shared(f"complaints {template}", judged)
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_a_configuration_is_sound(name: str) -> None:
-    made = synthesize(CONFIGURATIONS[name])
+@pytest.mark.parametrize("name", [*WHOLE, *ALONE])
+def test_no_finding_is_open_and_every_reason_holds(name: str) -> None:
+    application, context = (WHOLE | ALONE)[name]
+    made = synthesize(context, application)
     assert made.findings == ()
     for entry in ACKNOWLEDGEMENTS:
         assert entry.evidence(made.templates), entry.reason
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_template_is_sound(name: str) -> None:
+    application, context = WHOLE[name]
+    made = synthesize(context, application)
     for text in made.texts:
         assert complaints(text) == ()
         assert len(text.encode()) < 1_000_000, "CloudFormation takes templates of up to 1 MB"
-    stacks = {"openemr-data": made.templates.data, "openemr-service": made.templates.service}
-    for template in stacks.values():
+    for template in made.stacks.values():
         creation_order(template)
-    assert stack_order(stacks) == [("openemr-data",), ("openemr-service",)]
+        assert check_statements(template) == []
+    data, *others = made.stacks
+    assert stack_order(made.stacks) == [(data,), tuple(sorted(others))]
 
 
-def test_the_values_differ_from_the_defaults_and_cover_every_setting() -> None:
-    defaults = as_context(load("openemr", {}))
+@pytest.mark.parametrize("application", APPLICATIONS)
+def test_the_values_differ_from_the_defaults_and_cover_every_setting(application: str) -> None:
+    defaults = as_context(load(application, {}))
     aliases = {"security_group_ip_range_ipv4", "security_group_ip_range_ipv6"}
-    assert set(VALUES) == {setting.key("openemr") for setting in settings_of("openemr")} - aliases
-    for name, values in VALUES.items():
+    assert set(VALUES[application]) == {setting.key(application) for setting in settings_of(application)} - aliases
+    for name, values in VALUES[application].items():
         for value in values:
-            assert as_context(load("openemr", single(name, value)))[name] != defaults[name], f"{name}={value}"
+            found = as_context(load(application, single(name, value)))
+            assert found[name] != defaults[name], f"{name}={value}"
 
 
-def test_the_pairs_cover_every_two_values_that_fit_together() -> None:
-    rows = pairs()
-    wanted = fitting_pairs()
-    assert len(wanted) > 1000
+@pytest.mark.parametrize("application", APPLICATIONS)
+def test_the_pairs_cover_every_two_values_that_fit_together(application: str) -> None:
+    rows = pairs(application)
+    wanted = fitting_pairs(application)
+    assert len(wanted) > 2000
     for (left, left_value), (right, right_value) in wanted:
         together = any(row.get(left, rows) == left_value and row.get(right, rows) == right_value for row in rows)
         assert together, (left, left_value, right, right_value)

@@ -17,25 +17,33 @@ import pytest
 from tests.stacks.configurations import SAMPLES
 from tests.stacks.synthesis import synthesize
 
-SNAPSHOTS = Path(__file__).parents[1] / "snapshots" / "openemr"
+SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 LONG = 2000
 
 
-@pytest.mark.parametrize("stack", ["data", "service"])
-@pytest.mark.parametrize("sample", SAMPLES)
-def test_the_template_of_a_sample_is_the_one_that_was_looked_at(sample: str, stack: str) -> None:
-    template = getattr(synthesize(SAMPLES[sample]).templates, stack)
-    text = json.dumps(_scrubbed(template), indent=1, sort_keys=True) + "\n"
-    kept = SNAPSHOTS / f"{sample}-{stack}.json"
+@pytest.mark.parametrize(
+    ("application", "sample"), [(application, sample) for application in SAMPLES for sample in SAMPLES[application]]
+)
+def test_the_templates_of_a_sample_are_the_ones_that_were_looked_at(application: str, sample: str) -> None:
+    made = synthesize(SAMPLES[application][sample], application)
+    folder = SNAPSHOTS / application
+    texts = {
+        f"{sample}-{name.removeprefix(application + '-')}.json": json.dumps(_scrubbed(one), indent=1, sort_keys=True)
+        for name, one in made.stacks.items()
+    }
     if os.environ.get("UPDATE_SNAPSHOTS") == "1":
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(text, encoding="utf-8")
-    assert text == kept.read_text(encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text + "\n", encoding="utf-8")
+    for name, text in texts.items():
+        assert text + "\n" == (folder / name).read_text(encoding="utf-8")
+    assert {path.name for path in folder.glob(f"{sample}-*")} == set(texts)
 
 
 def test_no_snapshot_is_left_over() -> None:
-    names = {f"{sample}-{stack}.json" for sample in SAMPLES for stack in ("data", "service")}
-    assert {path.name for path in SNAPSHOTS.iterdir()} == names
+    for application, samples in SAMPLES.items():
+        for path in (SNAPSHOTS / application).iterdir():
+            assert path.name.rpartition("-")[0] in samples, path
 
 
 def _scrubbed(value: Any) -> Any:

@@ -10,8 +10,8 @@ from hostemr.operate.changes import Change, Kind, compare, harm
 from hostemr.operate.schemas import schema_of
 from hostemr.operate.stacks import export_conflicts
 from hostemr.stacks.evidence import Templates
-from tests.stacks.configurations import CERTIFICATE, SAMPLES, single, singles
-from tests.stacks.synthesis import synthesize
+from tests.stacks.configurations import APPLICATIONS, CERTIFICATE, SAMPLES, single, singles
+from tests.stacks.synthesis import Synthesized, synthesize
 
 # What is asked for explicitly, by the setting's own name, and so is no harm. Nothing else may be.
 ON_PURPOSE = {
@@ -24,9 +24,35 @@ ON_PURPOSE = {
     "cache": {"AWS::SecretsManager::Secret"},
     # A size is many settings at once: here log retention, and trial has no cache.
     "size": {"AWS::Logs::LogGroup", "AWS::SecretsManager::Secret"},
+    # What their functions said, and the credential that sends mail and nothing else.
+    "route53_domain": {"AWS::Logs::LogGroup"},
+    "configure_ses": {"AWS::Logs::LogGroup", "AWS::SecretsManager::Secret"},
+    "email_forwarding_address": {"AWS::Logs::LogGroup", "AWS::SecretsManager::Secret"},
 }
-TOGGLES = {name: context for name, context in singles() if not name.startswith("openemr_resource_suffix")}
+# What goes with the option that made it. It holds nothing of patients.
+GOES_WITH_ITS_OPTION = (
+    "CacheCredential",
+    "MailCredential",
+    "MailMakerLog",
+    "MailRotatorLog",
+    "ReceivedMailForwarderLog",
+    "ReceivedMailRuleKeeperLog",
+    "Trail8987",
+    "ZoneFinderLog",
+)
+TOGGLES = {
+    f"{application} {name}": (application, context)
+    for application in APPLICATIONS
+    for name, context in singles(application)
+    if "resource_suffix" not in name
+}
 """A suffix names another deployment beside the first; it changes nothing that exists."""
+
+
+def _both(name: str) -> tuple[Synthesized, Synthesized]:
+    """The default deployment and the one with the toggle."""
+    application, context = TOGGLES[name]
+    return synthesize({}, application), synthesize(context, application)
 
 
 def _harm(before: Templates, after: Templates) -> list[Any]:
@@ -36,37 +62,45 @@ def _harm(before: Templates, after: Templates) -> list[Any]:
 
 @pytest.mark.parametrize("name", TOGGLES)
 def test_a_toggle_harms_nothing_that_holds_data(name: str) -> None:
-    setting = name.partition("=")[0]
-    default, toggled = synthesize({}).templates, synthesize(TOGGLES[name]).templates
+    setting = name.partition(" ")[2].partition("=")[0]
+    default, toggled = _both(name)
     for before, after in ((default, toggled), (toggled, default)):
-        for change in _harm(before, after):
+        for change in _harm(before.templates, after.templates):
             assert change.type_name in ON_PURPOSE.get(setting, set()), change
             assert change.kind in {Kind.UPDATED, Kind.REMOVED}, change
-            # Removed are only the trail and the cache's credential.
-            assert change.kind is Kind.UPDATED or change.type_name in {
-                "AWS::CloudTrail::Trail",
-                "AWS::SecretsManager::Secret",
-            }, change
+            assert change.kind is Kind.UPDATED or change.logical_id.startswith(GOES_WITH_ITS_OPTION), change
 
 
-@pytest.mark.parametrize("before", SAMPLES)
-@pytest.mark.parametrize("after", SAMPLES)
-def test_growing_from_one_sample_to_another_replaces_nothing_that_holds_data(before: str, after: str) -> None:
-    changes = _harm(synthesize(SAMPLES[before]).templates, synthesize(SAMPLES[after]).templates)
+@pytest.mark.parametrize(
+    ("application", "before", "after"),
+    [
+        (application, before, after)
+        for application, samples in SAMPLES.items()
+        for before in samples
+        for after in samples
+        if before != after
+    ],
+)
+def test_growing_from_one_sample_to_another_replaces_nothing_that_holds_data(
+    application: str, before: str, after: str
+) -> None:
+    old, new = (synthesize(SAMPLES[application][name], application).templates for name in (before, after))
+    changes = _harm(old, new)
     kinds = {(change.type_name, change.kind) for change in changes}
     assert kinds <= {
         ("AWS::Logs::LogGroup", Kind.UPDATED),
+        ("AWS::Logs::LogGroup", Kind.REMOVED),
         ("AWS::Backup::BackupVault", Kind.UPDATED),
         ("AWS::SecretsManager::Secret", Kind.REMOVED),
     }
     removed = {change.logical_id for change in changes if change.kind is Kind.REMOVED}
-    assert all(logical_id.startswith("CacheCredential") for logical_id in removed)
+    assert all(logical_id.startswith(GOES_WITH_ITS_OPTION) for logical_id in removed)
 
 
 @pytest.mark.parametrize("name", TOGGLES)
 def test_what_a_toggle_replaces_can_be_made_beside_the_old_one(name: str) -> None:
     """CloudFormation makes the new resource first, so one that we name ourselves needs another name."""
-    default, toggled = synthesize({}).templates, synthesize(TOGGLES[name]).templates
+    default, toggled = (made.templates for made in _both(name))
     for before, after in ((default, toggled), (toggled, default)):
         for old, new in ((before.data, after.data), (before.service, after.service)):
             for change in compare(old, new):
@@ -112,17 +146,13 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", TOGGLES)
 def test_a_toggle_changes_no_export_that_the_service_stack_imports(name: str) -> None:
-    default, toggled = synthesize({}).templates, synthesize(TOGGLES[name]).templates
+    default, toggled = _both(name)
     conflicts = {
         way
         for way, before, after in (("there", default, toggled), ("back", toggled, default))
-        if export_conflicts(_named(before), _named(after))
+        if export_conflicts(before.stacks, after.stacks)
     }
-    assert conflicts == REFUSED.get(name, set())
-
-
-def _named(templates: Templates) -> dict[str, Any]:
-    return {"openemr-data": templates.data, "openemr-service": templates.service}
+    assert conflicts == REFUSED.get(name.partition(" ")[2], set())
 
 
 def test_the_check_sees_harm_where_there_is_some() -> None:

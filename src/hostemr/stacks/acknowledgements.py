@@ -6,33 +6,31 @@ configuration, and one that no longer matches a finding fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import cdk_nag
 from constructs import Construct
 
 from hostemr.stacks import evidence
-from hostemr.stacks.evidence import Templates
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acknowledgement:
-    """Findings of `rules` (as cdk-nag names them, with the finding in brackets where it has one) at `paths`."""
-
-    rules: tuple[str, ...]
-    paths: tuple[str, ...]
-    """Construct paths below the app, stacks as `data` and `service`. What a configuration does not make is skipped."""
-    reason: str
-    evidence: Callable[[Templates], bool]
+from hostemr.stacks.acknowledgement import EVERYTHING, OF_FUNCTIONS, Acknowledgement
+from hostemr.stacks.analytics_acknowledgements import OF_ANALYTICS
 
 
 def _managed(name: str) -> str:
-    return f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/{name}]"
+    return f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{name}]"
 
 
 _ROTATION = ("AwsSolutions-SMG4", "HIPAA.Security-SecretsManagerRotationEnabled")
-_FUNCTIONS = ("service/Setup/Runner/Function", "service/Rotation/Rotator/Function")
+_FUNCTIONS = (
+    "service/Setup/Runner/Function",
+    "service/Rotation/Rotator/Function",
+    "service/Zone/Finder/Function",
+    "service/Mail/Maker/Function",
+    "service/Mail/Rotator/Function",
+    "service/ReceivedMail/RuleKeeper/Function",
+    "analytics/FilesExport/Starter/Function",
+    "analytics/DatabaseExport/Starter/Function",
+)
 
 ACKNOWLEDGEMENTS = (
     Acknowledgement(
@@ -64,20 +62,29 @@ ACKNOWLEDGEMENTS = (
         evidence=evidence.data_subnets_have_no_way_out,
     ),
     Acknowledgement(
-        rules=(_managed("AmazonRDSEnhancedMonitoringRole"),),
+        rules=(_managed("service-role/AmazonRDSEnhancedMonitoringRole"),),
         paths=("data/Database/Monitoring",),
         reason="The policy that RDS prescribes for enhanced monitoring; only RDS's monitoring may assume the role.",
         evidence=evidence.service_roles_trust_one_service,
     ),
     Acknowledgement(
         rules=(
-            _managed("AWSBackupServiceRolePolicyForBackup"),
-            _managed("AWSBackupServiceRolePolicyForRestores"),
+            _managed("service-role/AWSBackupServiceRolePolicyForBackup"),
+            _managed("service-role/AWSBackupServiceRolePolicyForRestores"),
+            _managed("AWSBackupServiceRolePolicyForS3Backup"),
+            _managed("AWSBackupServiceRolePolicyForS3Restore"),
         ),
         paths=("data/Backups/Role",),
         reason="AWS keeps the actions that a backup and a restore need current in these policies; a copy of ours "
         "that lacks one would fail on the day it is needed. Only AWS Backup may assume the role.",
         evidence=evidence.service_roles_trust_one_service,
+    ),
+    Acknowledgement(
+        rules=("HIPAA.Security-CloudTrailCloudWatchLogsEnabled",),
+        paths=("data/Trail/Trail",),
+        reason="enable_long_term_cloudtrail_monitoring is off, on purpose. The trail is kept in S3 for seven years, "
+        "with digests that show any change.",
+        evidence=evidence.the_trail_is_kept_and_proves_itself,
     ),
     Acknowledgement(
         rules=("AwsSolutions-RDS11",),
@@ -146,38 +153,34 @@ ACKNOWLEDGEMENTS = (
     ),
     Acknowledgement(
         rules=("AwsSolutions-ECS2",),
-        paths=("service/Tasks/Worker", "service/Tasks/Setup", "service/Tasks/Rotation"),
+        paths=("service/Tasks/Worker", "service/Tasks/Setup", "service/Tasks/Rotation", "analytics/FilesExport/Task"),
         reason="The environment holds names, addresses and public certificates. What is secret comes from Secrets "
         "Manager.",
         evidence=evidence.environment_holds_no_secret,
     ),
     Acknowledgement(
-        rules=("AwsSolutions-IAM5[Resource::*]",),
+        rules=(EVERYTHING,),
         paths=("service/Setup/RunTasks",),
         reason="Tasks have no ARN before they run; the condition ecs:cluster binds the statement to this cluster, "
         "and iam:PassRole to the set-up task's two roles.",
         evidence=evidence.running_tasks_is_bound_to_the_cluster,
     ),
     Acknowledgement(
-        rules=("AwsSolutions-IAM5[Resource::*]", r"AwsSolutions-IAM5[/^Resource::.*:AuditBucket/exec/\*$/]"),
+        rules=(EVERYTHING, r"AwsSolutions-IAM5[/^Resource::.*:AuditBucket/exec/\*$/]"),
         paths=("service/Tasks/Exec",),
         reason="The channels of ECS Exec and logs:DescribeLogGroups know no resource; the record of a session goes "
         "below one prefix of one bucket. Only with enable_ecs_exec.",
         evidence=evidence.exec_statements_are_the_documented_ones,
     ),
     Acknowledgement(
-        rules=("AwsSolutions-IAM5[Resource::*]",),
+        rules=(EVERYTHING,),
         paths=("service/Tasks/PullAndLog",),
         reason="ecr:GetAuthorizationToken gives a token for a registry and knows no resource. Only with an image "
         "in ECR.",
         evidence=evidence.only_the_registry_token_is_for_everything,
     ),
     Acknowledgement(
-        rules=(
-            "HIPAA.Security-LambdaInsideVPC",
-            "HIPAA.Security-LambdaDLQ",
-            "HIPAA.Security-LambdaConcurrency",
-        ),
+        rules=OF_FUNCTIONS,
         paths=_FUNCTIONS,
         reason="They call AWS's APIs and reach neither database nor files, so the VPC would only cost them a way "
         "out. Their callers wait for an answer and retry: CloudFormation and Secrets Manager report what failed. "
@@ -185,16 +188,64 @@ ACKNOWLEDGEMENTS = (
         evidence=evidence.functions_reach_no_patient_data,
     ),
     Acknowledgement(
+        rules=OF_FUNCTIONS,
+        paths=("service/ReceivedMail/Forwarder/Function",),
+        reason="It reads the mail archive and sends, both by AWS's APIs. What it could not forward is in the archive, "
+        "which is its dead letter queue, and an alarm tells of it.",
+        evidence=evidence.the_forwarder_reads_the_archive_only,
+    ),
+    Acknowledgement(
+        rules=(r"AwsSolutions-IAM5[/^Resource::.*:MailBucket/mail/\*$/]",),
+        paths=("service/ReceivedMail/Forward",),
+        reason="Each mail is an object whose name SES makes up; the forwarder may read and tag those of one prefix.",
+        evidence=evidence.the_forwarder_reads_the_archive_only,
+    ),
+    Acknowledgement(
+        rules=("AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ses:<AWS::Region>:<AWS::AccountId>:identity/*]",),
+        paths=("service/Mail/Send", "service/ReceivedMail/Forward"),
+        reason="As long as an account is in the SES sandbox, sending needs the right for the recipients' identities as "
+        "well. A condition lets nobody but the domain's own addresses send.",
+        evidence=evidence.only_addresses_of_the_domain_send,
+    ),
+    Acknowledgement(
+        rules=(EVERYTHING,),
+        paths=("service/ReceivedMail/KeepRule", "service/Zone/ListZones"),
+        reason="SES's receipt rules and the listing of hosted zones know no resource in IAM.",
+        evidence=evidence.what_knows_no_resource_is_all_that_is_for_everything,
+    ),
+    Acknowledgement(
+        rules=(r"AwsSolutions-IAM5[/^Resource::.*:AttachmentsBucket/\*$/]",),
+        paths=("service/Tasks/Attachments",),
+        reason="OpenMRS names the attachments itself; the bucket holds nothing else. Only with "
+        "openmrs_attachment_storage s3.",
+        evidence=evidence.only_tasks_reach_the_attachments,
+    ),
+    Acknowledgement(
+        rules=("AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:bedrock:<AWS::Region>::foundation-model/*]",),
+        paths=("data/Bedrock/InvokeModels",),
+        reason="Which models an account may use is decided in Bedrock; the database's role may call those, and do "
+        "nothing else. Only with enable_bedrock_integration.",
+        evidence=evidence.models_are_called_by_the_database_only,
+    ),
+    Acknowledgement(
+        rules=("HIPAA.Security-S3BucketReplicationEnabled",),
+        paths=("data/Records/Mail", "data/Records/Attachments"),
+        reason="Versioned, retained, and, when in use, in AWS Backup's plan like the database: to another region where "
+        "backup_copy_vault_arn asks for it.",
+        evidence=evidence.record_buckets_in_use_are_backed_up,
+    ),
+    Acknowledgement(
         rules=("AwsSolutions-EC23",),
         paths=("service/LoadBalancer/Group",),
         reason="security_group_ip_range opens the load balancer to the whole internet, on purpose; no other group.",
         evidence=evidence.only_the_load_balancer_is_open,
     ),
+    *OF_ANALYTICS,
 )
 
 
 def acknowledge(stacks: Mapping[str, Construct]) -> None:
-    """Tell cdk-nag of every acknowledgement whose constructs exist. `stacks` has the keys `data` and `service`."""
+    """Tell cdk-nag of every acknowledgement whose constructs exist. `stacks` by `data`, `service` and `analytics`."""
     for entry in ACKNOWLEDGEMENTS:
         for path in entry.paths:
             construct = _found(stacks, path)
@@ -215,7 +266,7 @@ def _suppression(rule: str, reason: str) -> cdk_nag.NagPackSuppression:
 
 def _found(stacks: Mapping[str, Construct], path: str) -> Construct | None:
     stack, *names = path.split("/")
-    here: Construct | None = stacks[stack]
+    here: Construct | None = stacks.get(stack)
     for name in names:
         if here is not None:
             here = here.node.try_find_child(name)  # type: ignore[assignment]

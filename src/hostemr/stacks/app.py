@@ -1,13 +1,14 @@
-"""Settings to app: the two stacks of an application on Fargate, with cdk-nag always on."""
+"""Settings to app: the stacks of an application on Fargate, with cdk-nag always on."""
 
 from __future__ import annotations
 
 import aws_cdk as cdk
 import cdk_nag
 
-from hostemr.deployment.applications import Application
+from hostemr.deployment.application import Application
 from hostemr.deployment.settings import FargateSettings
 from hostemr.stacks.acknowledgements import acknowledge
+from hostemr.stacks.analytics import AnalyticsStack
 from hostemr.stacks.data import DataStack
 from hostemr.stacks.service import ServiceStack
 
@@ -26,7 +27,12 @@ def build(application: Application, settings: FargateSettings, *, outdir: str | 
     data = DataStack(app, application=application, settings=settings)
     service = ServiceStack(app, application=application, settings=settings)
     service.add_stack_dependency(data)
-    acknowledge({"data": data, "service": service})
+    stacks: dict[str, cdk.Stack] = {"data": data, "service": service}
+    if settings.create_analytics:
+        stacks["analytics"] = AnalyticsStack(app, application=application, settings=settings)
+        # Its way out to AWS is in the service stack.
+        stacks["analytics"].add_stack_dependency(service)
+    acknowledge(stacks)
     for warning in settings.warnings:
         cdk.Annotations.of(service).add_warning(warning)
     for pack in (cdk_nag.AwsSolutionsChecks(verbose=True), cdk_nag.HIPAASecurityChecks(verbose=True)):

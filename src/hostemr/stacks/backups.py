@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -30,11 +30,15 @@ RULES: tuple[tuple[str, str, dict[str, int]], ...] = (
         {"moveToColdStorageAfterDays": _COLD_AFTER_DAYS, "deleteAfterDays": SEVEN_YEARS_DAYS},
     ),
 )
+_FOR_BUCKETS = ("AWSBackupServiceRolePolicyForS3Backup", "AWSBackupServiceRolePolicyForS3Restore")
 _TESTED_ON = {"weekly": "cron(0 9 ? * SUN *)", "monthly": "cron(0 9 ? * SUN#1 *)"}
 
 
 class Backups(Construct):
-    """A vault with its own key, a plan that names what it backs up, and restore tests of the same."""
+    """A vault with its own key, a plan that names what it backs up, and restore tests of the same.
+
+    `resources` are ARNs by AWS Backup's resource type.
+    """
 
     def __init__(
         self,
@@ -42,7 +46,7 @@ class Backups(Construct):
         id: str,  # noqa: A002
         *,
         key_arn: str,
-        resources: Mapping[str, str],
+        resources: Mapping[str, Sequence[str]],
         lock_after_days: int | None,
         copy_vault_arn: str | None,
     ) -> None:
@@ -69,8 +73,8 @@ class Backups(Construct):
                 "backupPlanRule": [self._rule(*rule, copy_vault_arn) for rule in RULES],
             },
         )
-        # AWS keeps the actions that a backup needs current in these two policies; a copy of ours that misses one
-        # would show when a backup is needed.
+        # AWS keeps the actions that a backup needs current in these policies; a copy of ours that misses one would show
+        # when a backup is needed. Buckets have two of their own.
         self.role = service_role(
             self,
             "Role",
@@ -80,6 +84,7 @@ class Backups(Construct):
                 for name in (
                     "service-role/AWSBackupServiceRolePolicyForBackup",
                     "service-role/AWSBackupServiceRolePolicyForRestores",
+                    *(_FOR_BUCKETS if "S3" in resources else ()),
                 )
             ],
         )
@@ -90,7 +95,7 @@ class Backups(Construct):
             backup_selection={
                 "selectionName": "DatabaseAndFiles",
                 "iamRoleArn": self.role.attr_arn,
-                "resources": list(resources.values()),
+                "resources": [one for arns in resources.values() for one in arns],
             },
         )
 
@@ -110,7 +115,8 @@ class Backups(Construct):
     def test_restores(self, how_often: RestoreTesting, *, metadata: Mapping[str, Mapping[str, str]]) -> None:
         """Restore the newest recovery point of each kind on schedule, into nothing that anyone uses, then delete it.
 
-        `metadata` are AWS Backup's restore metadata by resource type (restore-testing-inferred-metadata.html).
+        `metadata` are AWS Backup's restore metadata by resource type (restore-testing-inferred-metadata.html); what is
+        not in it AWS Backup finds out by itself.
         """
         if how_often == "off":
             return
@@ -128,7 +134,7 @@ class Backups(Construct):
                 "selectionWindowDays": 7,
             },
         )
-        for kind, resource_arn in self.resources.items():
+        for kind, resource_arns in self.resources.items():
             selection = backup.CfnRestoreTestingSelection(
                 self,
                 f"RestoreTestOf{kind}",
@@ -136,8 +142,8 @@ class Backups(Construct):
                 restore_testing_selection_name=_identifier(f"{plan_name}_{kind}")[-50:].lstrip("_"),
                 iam_role_arn=self.role.attr_arn,
                 protected_resource_type=kind,
-                protected_resource_arns=[resource_arn],
-                restore_metadata_overrides=dict(metadata[kind]),
+                protected_resource_arns=list(resource_arns),
+                restore_metadata_overrides=dict(metadata[kind]) if kind in metadata else None,
                 validation_window_hours=1,
             )
             selection.node.add_dependency(self.node.find_child("RestoreTests"))
@@ -166,7 +172,7 @@ class Backups(Construct):
             statistic="Sum",
             period=86400,
             evaluation_periods=1,
-            threshold=len(self.resources),
+            threshold=sum(len(arns) for arns in self.resources.values()),
             comparison_operator="LessThanThreshold",
             treat_missing_data="breaching",
             alarm_actions=[topic_arn],

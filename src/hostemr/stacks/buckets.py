@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import aws_cdk as cdk
@@ -30,61 +29,82 @@ class Buckets(Construct):
         super().__init__(scope, id)
         # Elastic Load Balancing writes only to buckets with S3-managed keys.
         # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
-        self.access_logs = self._bucket(
-            "AccessLogs",
-            encryption={"sseAlgorithm": "AES256"},
-            rules=[_expire_after(log_retention_days)],
-        )
-        self.audit = self._bucket(
+        self.access_logs = private_bucket(self, "AccessLogs", key_arn=None, rules=[_expire_after(log_retention_days)])
+        self.audit = private_bucket(
+            self,
             "Audit",
-            encryption={"sseAlgorithm": "aws:kms", "kmsMasterKeyId": key_arn},
+            key_arn=key_arn,
             rules=[{**_expire_after(SEVEN_YEARS_DAYS), "transitions": [_to_glacier()]}],
+            logs_to=self.access_logs.ref,
+            log_prefix="s3/",
         )
-        self.audit.logging_configuration = s3.CfnBucket.LoggingConfigurationProperty(
-            destination_bucket_name=self.access_logs.ref, log_file_prefix="s3/"
+        self.access_logs_policy = bucket_policy(
+            self, "AccessLogsPolicy", self.access_logs, _access_log_statements(self.access_logs)
         )
-        self.access_logs_policy = self._policy("AccessLogs", self.access_logs, _access_log_statements(self.access_logs))
-        self.audit_policy = self._policy("Audit", self.audit, _trail_statements(self.audit, trail_name))
+        self.audit_policy = bucket_policy(self, "AuditPolicy", self.audit, _trail_statements(self.audit, trail_name))
 
-    def _bucket(self, name: str, *, encryption: Mapping[str, Any], rules: list[dict[str, Any]]) -> s3.CfnBucket:
-        bucket = s3.CfnBucket(
-            self,
-            name,
-            bucket_encryption={
-                "serverSideEncryptionConfiguration": [
-                    {"serverSideEncryptionByDefault": dict(encryption), "bucketKeyEnabled": True}
-                ]
-            },
-            lifecycle_configuration={"rules": rules},
-            ownership_controls={"rules": [{"objectOwnership": "BucketOwnerEnforced"}]},
-            public_access_block_configuration={
-                "blockPublicAcls": True,
-                "blockPublicPolicy": True,
-                "ignorePublicAcls": True,
-                "restrictPublicBuckets": True,
-            },
-            versioning_configuration={"status": "Enabled"},
-        )
-        bucket.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
-        return bucket
 
-    def _policy(self, name: str, bucket: s3.CfnBucket, statements: list[dict[str, Any]]) -> s3.CfnBucketPolicy:
-        tls_only = {
-            "Sid": "TlsOnly",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [bucket.attr_arn, f"{bucket.attr_arn}/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
-        policy = s3.CfnBucketPolicy(
-            self,
-            f"{name}Policy",
-            bucket=bucket.ref,
-            policy_document={"Version": VERSION, "Statement": [tls_only, *statements]},
+def private_bucket(
+    scope: Construct,
+    name: str,
+    *,
+    key_arn: str | None,
+    rules: list[dict[str, Any]],
+    logs_to: str | None = None,
+    log_prefix: str | None = None,
+) -> s3.CfnBucket:
+    """A bucket that nothing public can reach, versioned and kept; with S3's own keys where no key is given."""
+    encryption = {"sseAlgorithm": "AES256"} if key_arn is None else _with_key(key_arn)
+    bucket = s3.CfnBucket(
+        scope,
+        name,
+        bucket_encryption={
+            "serverSideEncryptionConfiguration": [
+                {"serverSideEncryptionByDefault": encryption, "bucketKeyEnabled": True}
+            ]
+        },
+        lifecycle_configuration={"rules": rules},
+        ownership_controls={"rules": [{"objectOwnership": "BucketOwnerEnforced"}]},
+        public_access_block_configuration={
+            "blockPublicAcls": True,
+            "blockPublicPolicy": True,
+            "ignorePublicAcls": True,
+            "restrictPublicBuckets": True,
+        },
+        versioning_configuration={"status": "Enabled"},
+    )
+    if logs_to is not None:
+        bucket.logging_configuration = s3.CfnBucket.LoggingConfigurationProperty(
+            destination_bucket_name=logs_to, log_file_prefix=log_prefix
         )
-        policy.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
-        return policy
+    bucket.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+    return bucket
+
+
+def _with_key(key_arn: str) -> dict[str, str]:
+    return {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": key_arn}
+
+
+def bucket_policy(
+    scope: Construct, name: str, bucket: s3.CfnBucket, statements: list[dict[str, Any]]
+) -> s3.CfnBucketPolicy:
+    """The bucket's policy: what `statements` allow, and TLS only."""
+    tls_only = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [bucket.attr_arn, f"{bucket.attr_arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    policy = s3.CfnBucketPolicy(
+        scope,
+        name,
+        bucket=bucket.ref,
+        policy_document={"Version": VERSION, "Statement": [tls_only, *statements]},
+    )
+    policy.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+    return policy
 
 
 def _expire_after(days: int) -> dict[str, Any]:
@@ -101,7 +121,7 @@ def _to_glacier() -> dict[str, Any]:
     return {"storageClass": "GLACIER", "transitionInDays": _GLACIER_AFTER_DAYS}
 
 
-def _delivery(sid: str, service: str, action: str, resource: str, source: str | None = None) -> dict[str, Any]:
+def delivery(sid: str, service: str, action: str, resource: str, source: str | None = None) -> dict[str, Any]:
     """Let a service deliver for this account only."""
     condition: dict[str, Any] = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
     if source is not None:
@@ -133,9 +153,9 @@ def _access_log_statements(bucket: s3.CfnBucket) -> list[dict[str, Any]]:
             "Action": "s3:PutObject",
             "Resource": f"{mine}/alb/AWSLogs/{account}/*",
         },
-        _delivery("FlowLogs", flows, "s3:PutObject", f"{mine}/vpc/AWSLogs/{account}/*", arn("logs", "*")),
-        _delivery("FlowLogsLook", flows, "s3:GetBucketAcl", mine, arn("logs", "*")),
-        _delivery("S3AccessLogs", "logging.s3.amazonaws.com", "s3:PutObject", f"{mine}/{s3_itself}"),
+        delivery("FlowLogs", flows, "s3:PutObject", f"{mine}/vpc/AWSLogs/{account}/*", arn("logs", "*")),
+        delivery("FlowLogsLook", flows, "s3:GetBucketAcl", mine, arn("logs", "*")),
+        delivery("S3AccessLogs", "logging.s3.amazonaws.com", "s3:PutObject", f"{mine}/{s3_itself}"),
     ]
 
 
@@ -144,6 +164,6 @@ def _trail_statements(bucket: s3.CfnBucket, trail_name: str) -> list[dict[str, A
     trail, service = arn("cloudtrail", f"trail/{trail_name}"), "cloudtrail.amazonaws.com"
     objects = f"{bucket.attr_arn}/AWSLogs/{ACCOUNT}/*"
     return [
-        _delivery("TrailLooks", service, "s3:GetBucketAcl", bucket.attr_arn, trail),
-        _delivery("TrailWrites", service, "s3:PutObject", objects, trail),
+        delivery("TrailLooks", service, "s3:GetBucketAcl", bucket.attr_arn, trail),
+        delivery("TrailWrites", service, "s3:PutObject", objects, trail),
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
-from hostemr.deployment.applications import Application
+from hostemr.deployment.application import Application
 from hostemr.deployment.outputs import (
     ADMINISTRATOR_SECRET,
     BACKUP_VAULT,
@@ -20,6 +20,7 @@ from hostemr.deployment.settings import FargateSettings
 from hostemr.stacks import database, files
 from hostemr.stacks.access import allow, security_group
 from hostemr.stacks.backups import Backups
+from hostemr.stacks.bedrock import Bedrock
 from hostemr.stacks.buckets import Buckets
 from hostemr.stacks.credentials import Credentials
 from hostemr.stacks.database import Database
@@ -29,6 +30,7 @@ from hostemr.stacks.keys import Keys
 from hostemr.stacks.log_groups import LogGroups
 from hostemr.stacks.network import Network
 from hostemr.stacks.notices import Notices
+from hostemr.stacks.record_buckets import RecordBuckets
 from hostemr.stacks.trail import Trail
 
 
@@ -67,6 +69,15 @@ class DataStack(cdk.Stack):
         self.network.flow_log.add_resource_dependency(self.buckets.access_logs_policy)
         data_subnets = [subnet.ref for subnet in self.network.data_subnets]
         self._allow_clients()
+        bedrock_role = None
+        if settings.enable_bedrock_integration:
+            bedrock_role = Bedrock(
+                self,
+                "Bedrock",
+                vpc_id=self.network.vpc.ref,
+                subnet_ids=data_subnets,
+                database_group_id=self.database_group.attr_group_id,
+            ).role.attr_arn
         self.database = Database(
             self,
             "Database",
@@ -74,11 +85,8 @@ class DataStack(cdk.Stack):
             subnet_ids=data_subnets,
             security_group_id=self.database_group.attr_group_id,
             key_arn=self.keys.data.attr_arn,
-            minimum_capacity=settings.aurora_minimum_capacity,
-            maximum_capacity=settings.aurora_maximum_capacity,
-            auto_pause_minutes=settings.aurora_auto_pause_minutes,
-            reader=settings.aurora_reader,
-            deletion_protection=settings.rds_deletion_protection,
+            settings=settings,
+            bedrock_role=bedrock_role,
         )
         self.files = Files(
             self,
@@ -87,6 +95,13 @@ class DataStack(cdk.Stack):
             subnet_ids=data_subnets,
             security_group_id=self.files_group.attr_group_id,
             key_arn=self.keys.data.attr_arn,
+        )
+        self.record_buckets = RecordBuckets(
+            self,
+            "Records",
+            key_arn=self.keys.data.attr_arn,
+            logs_to=self.buckets.access_logs.ref,
+            attachments=application.keeps_attachments_in_s3,
         )
         self.credentials = Credentials(
             self,
@@ -106,7 +121,7 @@ class DataStack(cdk.Stack):
                 bucket=self.buckets.audit,
                 bucket_policy=self.buckets.audit_policy,
                 key_arn=self.keys.logs.attr_arn,
-                log_group=self.log_groups.trail,
+                log_group=self.log_groups.trail if settings.long_term_trail else None,
             )
         self._export()
 
@@ -138,11 +153,19 @@ class DataStack(cdk.Stack):
         self.network.keep()
 
     def _back_up(self, settings: FargateSettings) -> None:
+        resources = {"Aurora": [self.database.arn], "EFS": [self.files.file_system.attr_arn]}
+        buckets = []
+        if self.record_buckets.attachments is not None and settings.attachment_storage == "s3":
+            buckets.append(self.record_buckets.attachments.attr_arn)
+        if settings.email_forwarding_address:
+            buckets.append(self.record_buckets.mail.attr_arn)
+        if buckets:
+            resources["S3"] = buckets
         self.backups = Backups(
             self,
             "Backups",
             key_arn=self.keys.backups.attr_arn,
-            resources={"Aurora": self.database.arn, "EFS": self.files.file_system.attr_arn},
+            resources=resources,
             lock_after_days=settings.backup_vault_lock_days,
             copy_vault_arn=settings.backup_copy_vault_arn,
         )
@@ -180,8 +203,11 @@ class DataStack(cdk.Stack):
                 "AdministratorSecretArn": self.credentials.administrator.ref,
                 "FileSystemId": self.files.file_system.ref,
                 "AccessPointId": self.files.access_point.ref,
+                "MailBucket": self.record_buckets.mail.ref,
             }
         )
+        if self.record_buckets.attachments is not None:
+            exports.write({"AttachmentsBucket": self.record_buckets.attachments.ref})
         for kind, resources in (
             ("PublicSubnetId", self.network.public_subnets),
             ("TaskSubnetId", self.network.task_subnets),

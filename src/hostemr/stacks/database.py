@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_rds as rds
 from constructs import Construct
 
+from hostemr.deployment.settings import FargateSettings
 from hostemr.stacks.policies import arn, service_role
 
 ENGINE_VERSION = "8.0.mysql_aurora.3.10.3"
@@ -21,7 +22,7 @@ BACKUP_RETENTION_DAYS = 35
 """The longest that Aurora allows: any second of the last five weeks can be restored."""
 CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
 
-PARAMETERS = {
+_PARAMETERS = {
     "require_secure_transport": "ON",
     "tls_version": "TLSv1.2,TLSv1.3",
     # Who connected, and what changed schema or rights. Never QUERY, TABLE or a general or slow log:
@@ -32,6 +33,24 @@ PARAMETERS = {
     "slow_query_log": "0",
     "log_output": "FILE",
 }
+
+
+def parameters(settings: FargateSettings, bedrock_role: str | None) -> dict[str, str]:
+    """The cluster's parameters: what always holds, the limits that the operator sets, and Bedrock's role."""
+    limits = {
+        "net_read_timeout": settings.net_read_timeout,
+        "net_write_timeout": settings.net_write_timeout,
+        "wait_timeout": settings.wait_timeout,
+        "connect_timeout": settings.connect_timeout,
+        "max_execution_time": settings.max_execution_time,
+    }
+    models = {}
+    if bedrock_role is not None:
+        models = {
+            "aws_default_bedrock_role": bedrock_role,
+            "aurora_ml_inference_timeout": str(settings.aurora_ml_inference_timeout),
+        }
+    return {**_PARAMETERS, **{name: str(value) for name, value in limits.items()}, **models}
 
 
 class Database(Construct):
@@ -46,18 +65,19 @@ class Database(Construct):
         subnet_ids: list[str],
         security_group_id: str,
         key_arn: str,
-        minimum_capacity: float,
-        maximum_capacity: float,
-        auto_pause_minutes: int,
-        reader: bool,
-        deletion_protection: bool,
+        settings: FargateSettings,
+        bedrock_role: str | None,
     ) -> None:
         super().__init__(scope, id)
         subnets = rds.CfnDBSubnetGroup(
             self, "Subnets", db_subnet_group_description="Subnets without a way out", subnet_ids=subnet_ids
         )
-        parameters = rds.CfnDBClusterParameterGroup(
-            self, "Parameters", description="TLS only, audited", family="aurora-mysql8.0", parameters=PARAMETERS
+        group = rds.CfnDBClusterParameterGroup(
+            self,
+            "Parameters",
+            description="TLS only, audited",
+            family="aurora-mysql8.0",
+            parameters=parameters(settings, bedrock_role),
         )
         monitoring = service_role(
             self,
@@ -70,11 +90,14 @@ class Database(Construct):
                 ).managed_policy_arn
             ],
         )
-        for needed in (subnets, parameters):
+        for needed in (subnets, group):
             needed.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
-        scaling: dict[str, Any] = {"minCapacity": minimum_capacity, "maxCapacity": maximum_capacity}
-        if minimum_capacity == 0:
-            scaling["secondsUntilAutoPause"] = auto_pause_minutes * 60
+        scaling: dict[str, Any] = {
+            "minCapacity": settings.aurora_minimum_capacity,
+            "maxCapacity": settings.aurora_maximum_capacity,
+        }
+        if settings.database_pauses:
+            scaling["secondsUntilAutoPause"] = settings.aurora_auto_pause_minutes * 60
         self.cluster = rds.CfnDBCluster(
             self,
             "Cluster",
@@ -83,7 +106,7 @@ class Database(Construct):
             database_name=name,
             port=PORT,
             db_subnet_group_name=subnets.ref,
-            db_cluster_parameter_group_name=parameters.ref,
+            db_cluster_parameter_group_name=group.ref,
             vpc_security_group_ids=[security_group_id],
             serverless_v2_scaling_configuration=scaling,
             storage_encrypted=True,
@@ -96,7 +119,9 @@ class Database(Construct):
             enable_iam_database_authentication=True,
             backup_retention_period=BACKUP_RETENTION_DAYS,
             copy_tags_to_snapshot=True,
-            deletion_protection=deletion_protection,
+            deletion_protection=settings.rds_deletion_protection,
+            enable_http_endpoint=settings.enable_data_api,
+            associated_roles=[{"featureName": "Bedrock", "roleArn": bedrock_role}] if bedrock_role else None,
             # All that there are, so that a log that is switched on for a day arrives; two of them stay empty.
             enable_cloudwatch_logs_exports=["audit", "error", "general", "slowquery"],
             preferred_backup_window="03:00-04:00",
@@ -105,7 +130,7 @@ class Database(Construct):
         self.cluster.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
         writer = self._instance("Writer", monitoring, tier=0)
         writer.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
-        if reader:
+        if settings.aurora_reader:
             # It holds no data of its own: Aurora's storage belongs to the cluster.
             self._instance("Reader", monitoring, tier=1).add_resource_dependency(writer)
         self.subnet_group_name = subnets.ref

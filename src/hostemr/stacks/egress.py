@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from hostemr.deployment.settings import FargateSettings
-from hostemr.stacks.access import allow, security_group
+from hostemr.stacks.access import allow, allow_out, security_group
 from hostemr.stacks.policies import PARTITION, REGION, VERSION
 
 _ENDPOINTS = ("ecr.api", "ecr.dkr", "logs", "secretsmanager")
 _EXEC_ENDPOINTS = ("ssmmessages", "kms")
+SMTP_PORT = 587
+"""Message submission: https://www.rfc-editor.org/rfc/rfc6409"""
+SMTPS_PORT = 465
+"""Message submission within TLS from the first byte: https://www.rfc-editor.org/rfc/rfc8314"""
 
 
 class Egress(Construct):
@@ -54,7 +59,17 @@ class Egress(Construct):
                 nat_gateway_id=gateways[min(number, len(gateways)) - 1],
             )
 
-    def through_endpoints(self, *, tasks_group_id: str, audit_bucket: str, with_exec: bool) -> None:
+    def open(self, *, tasks_group_id: str, smtp: bool, smtps: bool) -> None:
+        """Let tasks reach AWS services, and mail servers where they are to.
+
+        With endpoints the network itself leads nowhere else.
+        """
+        allow_out(self, "Tasks", source=tasks_group_id, port=443, why="Images and AWS services")
+        for wanted, name, port in ((smtp, "TasksSmtp", SMTP_PORT), (smtps, "TasksSmtps", SMTPS_PORT)):
+            if wanted:
+                allow_out(self, name, source=tasks_group_id, port=port, why="Mail")
+
+    def through_endpoints(self, *, tasks_group_id: str, audit_bucket: str, with_exec: bool, with_mail: bool) -> None:
         """Reach the few AWS services that a task needs by private addresses, and nothing else at all."""
         group = security_group(self, "Endpoints", vpc_id=self._vpc_id, purpose="Endpoints of AWS services")
         allow(
@@ -65,10 +80,20 @@ class Egress(Construct):
             port=443,
             why="AWS services by private addresses",
         )
-        for service in (*_ENDPOINTS, *(_EXEC_ENDPOINTS if with_exec else ())):
+        if with_mail:
+            allow(
+                self,
+                "TasksToMail",
+                source=tasks_group_id,
+                destination=group.attr_group_id,
+                port=SMTP_PORT,
+                why="Mail by a private address",
+            )
+        more = (*(_EXEC_ENDPOINTS if with_exec else ()), *(("email-smtp",) if with_mail else ()))
+        for service in (*_ENDPOINTS, *more):
             ec2.CfnVPCEndpoint(
                 self,
-                f"Endpoint{''.join(part.title() for part in service.split('.'))}",
+                f"Endpoint{''.join(part.title() for part in re.split('[.-]', service))}",
                 vpc_id=self._vpc_id,
                 vpc_endpoint_type="Interface",
                 service_name=f"com.amazonaws.{REGION}.{service}",

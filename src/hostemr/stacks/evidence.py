@@ -14,14 +14,20 @@ Resource = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """The two templates of a deployment, as dictionaries."""
+    """The templates of a deployment, as dictionaries; `analytics` only where there is that stack."""
 
     data: Template
     service: Template
+    analytics: Template | None = None
+
+    @property
+    def all(self) -> tuple[Template, ...]:
+        """Every template that there is."""
+        return tuple(one for one in (self.data, self.service, self.analytics) if one is not None)
 
     def of(self, *types: str) -> Iterator[tuple[str, Resource]]:
-        """Logical id and resource for each resource of these types, in both stacks."""
-        for template in (self.data, self.service):
+        """Logical id and resource for each resource of these types, in all stacks."""
+        for template in self.all:
             for logical_id, resource in template["Resources"].items():
                 if resource["Type"] in types:
                     yield logical_id, resource
@@ -37,7 +43,7 @@ def access_log_bucket_is_encrypted_and_takes_only_logs(templates: Templates) -> 
         for _, policy in templates.of("AWS::S3::BucketPolicy")
         if policy["Properties"]["Bucket"] == {"Ref": next(iter(with_s3_keys), None)}
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-        if statement["Effect"] == "Allow" and "s3:PutObject" in _as_list(statement["Action"])
+        if statement["Effect"] == "Allow" and "s3:PutObject" in as_list(statement["Action"])
     }
     services = {
         "logdelivery.elasticloadbalancing.amazonaws.com",
@@ -85,7 +91,7 @@ def data_subnets_have_no_way_out(templates: Templates) -> bool:
         reference["Ref"]
         for kind, path in (("AWS::RDS::DBSubnetGroup", ("SubnetIds",)), ("AWS::EFS::MountTarget", ("SubnetId",)))
         for _, resource in templates.of(kind)
-        for reference in _as_list(_at(resource["Properties"], path))
+        for reference in as_list(_at(resource["Properties"], path))
     }
     tables = {
         association["Properties"]["RouteTableId"]["Ref"]
@@ -111,6 +117,15 @@ def service_roles_trust_one_service(templates: Templates) -> bool:
             if set(statement["Principal"]) != {"Service"} or "aws:SourceAccount" not in json.dumps(statement):
                 return False
     return True
+
+
+def the_trail_is_kept_and_proves_itself(templates: Templates) -> bool:
+    """Each trail writes digests beside its files, to a bucket that outlives the stack."""
+    return buckets_are_versioned_and_retained(templates) and all(
+        trail["Properties"]["EnableLogFileValidation"] is True
+        and "Audit" in json.dumps(trail["Properties"]["S3BucketName"])
+        for _, trail in templates.of("AWS::CloudTrail::Trail")
+    )
 
 
 def only_the_clients_group_reaches_the_database(templates: Templates) -> bool:
@@ -237,10 +252,10 @@ def running_tasks_is_bound_to_the_cluster(templates: Templates) -> bool:
     """Whatever may run tasks may do so in one cluster only, and passes named roles."""
     for _, policy in templates.of("AWS::IAM::ManagedPolicy"):
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
-            actions = _as_list(statement["Action"])
+            actions = as_list(statement["Action"])
             if "ecs:RunTask" in actions and "ecs:cluster" not in json.dumps(statement.get("Condition", {})):
                 return False
-            if "iam:PassRole" in actions and "*" in _as_list(statement["Resource"]):
+            if "iam:PassRole" in actions and "*" in as_list(statement["Resource"]):
                 return False
     return True
 
@@ -262,17 +277,101 @@ def only_the_registry_token_is_for_everything(templates: Templates) -> bool:
 
 
 def functions_reach_no_patient_data(templates: Templates) -> bool:
-    """No function is in the VPC, so none can reach database or files; the template names no way to them."""
+    """No function is in the VPC, so none can reach database or files; only the forwarder reads what people wrote."""
     forbidden = ("elasticfilesystem:", "rds-data:", "rds-db:", "s3:GetObject")
-    for _, function in templates.of("AWS::Lambda::Function"):
+    for name, function, policies in _functions(templates):
         if "VpcConfig" in function["Properties"]:
             return False
-    return not any(
-        word in json.dumps(policy)
-        for logical_id, policy in templates.of("AWS::IAM::ManagedPolicy")
-        if not logical_id.startswith("Tasks")
-        for word in forbidden
+        if not name.startswith("ReceivedMailForwarder") and any(word in policies for word in forbidden):
+            return False
+    return True
+
+
+def _functions(templates: Templates) -> Iterator[tuple[str, Resource, str]]:
+    """Each function's logical id, the function, and the text of all policies that its role has."""
+    for template in templates.all:
+        resources = template["Resources"]
+        for name, one in resources.items():
+            if one["Type"] != "AWS::Lambda::Function":
+                continue
+            role = resources[one["Properties"]["Role"]["Fn::GetAtt"][0]]
+            attached = [resources[policy["Ref"]] for policy in role["Properties"]["ManagedPolicyArns"]]
+            yield name, one, json.dumps(attached)
+
+
+def the_forwarder_reads_the_archive_only(templates: Templates) -> bool:
+    """It is not in the VPC, reads objects of one prefix of one bucket, and sends from one address."""
+    named = [(name, one) for name, one in templates.of("AWS::IAM::ManagedPolicy") if name.startswith("ReceivedMail")]
+    reads = [
+        json.dumps(resource)
+        for _, policy in named
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if any(action.startswith("s3:") for action in as_list(statement["Action"]))
+        for resource in as_list(statement["Resource"])
+    ]
+    functions = [one for name, one in templates.of("AWS::Lambda::Function") if name.startswith("ReceivedMail")]
+    return all(":MailBucket" in one and '/mail/*"' in one for one in reads) and not any(
+        "VpcConfig" in one["Properties"] for one in functions
     )
+
+
+def only_addresses_of_the_domain_send(templates: Templates) -> bool:
+    """Every statement that lets somebody send mail says from which addresses."""
+    return all(
+        "ses:FromAddress" in json.dumps(statement.get("Condition", {}))
+        for _, policy in templates.of("AWS::IAM::ManagedPolicy")
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if any(action.startswith("ses:Send") for action in as_list(statement["Action"]))
+    )
+
+
+_KNOW_NO_RESOURCE = re.compile(r"route53:ListHostedZonesByName|ses:\w*Receipt\w*")
+
+
+def what_knows_no_resource_is_all_that_is_for_everything(templates: Templates) -> bool:
+    """With a star there are only the listing of zones, and SES's actions on receipt rules."""
+    found = _actions_for_everything(templates, "KeepRule") | _actions_for_everything(templates, "ListZones")
+    return all(_KNOW_NO_RESOURCE.fullmatch(action) for action in found)
+
+
+def only_tasks_reach_the_attachments(templates: Templates) -> bool:
+    """No policy but the tasks' own names the bucket."""
+    return not any(
+        ":AttachmentsBucket" in json.dumps(policy)
+        for name, policy in templates.of("AWS::IAM::ManagedPolicy")
+        if not name.startswith("TasksAttachments")
+    )
+
+
+def models_are_called_by_the_database_only(templates: Templates) -> bool:
+    """Only RDS may assume the role, which may call models and do nothing else; the endpoint lets nobody else in."""
+    policies = [one for name, one in templates.of("AWS::IAM::ManagedPolicy") if name.startswith("Bedrock")]
+    actions = {
+        action
+        for policy in policies
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        for action in as_list(statement["Action"])
+    }
+    roles = [one["Properties"] for name, one in templates.of("AWS::IAM::Role") if name.startswith("Bedrock")]
+    trusted = all("rds.amazonaws.com" in json.dumps(role["AssumeRolePolicyDocument"]) for role in roles)
+    return trusted and actions <= {"bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"}
+
+
+def record_buckets_in_use_are_backed_up(templates: Templates) -> bool:
+    """The buckets of mail and attachments are versioned and kept, and the plan names the ones that are written."""
+    selected = "".join(
+        json.dumps(selection["Properties"]["BackupSelection"]["Resources"])
+        for _, selection in templates.of("AWS::Backup::BackupSelection")
+    )
+    in_use = {
+        "Mail": any(templates.of("Custom::ReceiptRule")),
+        "Attachments": ":AttachmentsBucket" in json.dumps(templates.service),
+    }
+    for name, used in in_use.items():
+        for logical_id, _ in templates.of("AWS::S3::Bucket"):
+            if logical_id.startswith(f"Records{name}") and used and f'"{logical_id}"' not in selected:
+                return False
+    return buckets_are_versioned_and_retained(templates)
 
 
 def only_the_load_balancer_is_open(templates: Templates) -> bool:
@@ -300,8 +399,8 @@ def _actions_for_everything(templates: Templates, name: str) -> set[str]:
         for logical_id, policy in templates.of("AWS::IAM::ManagedPolicy")
         if name in logical_id
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-        if "*" in _as_list(statement["Resource"])
-        for action in _as_list(statement["Action"])
+        if "*" in as_list(statement["Resource"])
+        for action in as_list(statement["Action"])
     }
 
 
@@ -317,5 +416,6 @@ def _at(properties: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     return value
 
 
-def _as_list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
+    """A value of a template that may be one or several, as several."""
     return value if isinstance(value, list) else [value]

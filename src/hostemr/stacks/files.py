@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_efs as efs
 from constructs import Construct
 
-from hostemr.deployment.applications import FileShare
+from hostemr.deployment.application import FileShare
 from hostemr.stacks.policies import VERSION, account_root, statement
 
 PORT = 2049

@@ -17,7 +17,10 @@ MAXIMUM_SECONDS = 900
 
 
 class Function(Construct):
-    """A handler of `functions/<name>/`, its log and its role, which may do what `policies` say and write that log."""
+    """A handler of `functions/<name>/`, its log and its role, which may do what `policies` say and write that log.
+
+    `memory` in MiB; Lambda gives processor time in proportion.
+    """
 
     def __init__(
         self,
@@ -30,6 +33,7 @@ class Function(Construct):
         policies: Sequence[str],
         key_arn: str,
         log_retention_days: int,
+        memory: int = 256,
     ) -> None:
         super().__init__(scope, id)
         log_group = logs.CfnLogGroup(self, "Log", kms_key_id=key_arn, retention_in_days=log_retention_days)
@@ -46,7 +50,7 @@ class Function(Construct):
             code={"zipFile": code.read_text(encoding="utf-8")},
             role=self.role.attr_arn,
             timeout=MAXIMUM_SECONDS,
-            memory_size=256,
+            memory_size=memory,
             environment={"variables": dict(environment)},
             logging_config={"logGroup": log_group.ref, "logFormat": "Text"},
         )

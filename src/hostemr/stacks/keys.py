@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from hostemr.stacks.policies import REGION, URL_SUFFIX, VERSION, account_root, arn
+from hostemr.stacks.policies import ACCOUNT, REGION, URL_SUFFIX, VERSION, account_root, arn
 
 _FOR_THE_ACCOUNT = {
     "Sid": "LetIamPoliciesDecide",
@@ -24,7 +24,22 @@ class Keys(Construct):
 
     def __init__(self, scope: Construct, id: str, *, trail_name: str) -> None:  # noqa: A002
         super().__init__(scope, id)
-        self.data = self._key("Data", "patients' data: database, files, cache, secrets")
+        self.data = self._key(
+            "Data",
+            "patients' data: database, files, cache, secrets, mail",
+            {
+                # https://docs.aws.amazon.com/ses/latest/dg/receiving-email-permissions.html
+                "Sid": "ReceivedMail",
+                "Effect": "Allow",
+                "Principal": {"Service": "ses.amazonaws.com"},
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+                "Resource": "*",
+                "Condition": {
+                    "StringEquals": {"aws:SourceAccount": ACCOUNT},
+                    "ArnLike": {"aws:SourceArn": arn("ses", "receipt-rule-set/*:receipt-rule/*")},
+                },
+            },
+        )
         self.backups = self._key("Backups", "recovery points")
         logs_service = f"logs.{REGION}.{URL_SUFFIX}"
         self.logs = self._key(

@@ -8,7 +8,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
 
-from hostemr.deployment.applications import Application
+from hostemr.deployment.application import Application
 from hostemr.deployment.settings import FargateSettings
 from hostemr.stacks.access import allow, security_group
 
@@ -33,6 +33,7 @@ class LoadBalancer(Construct):
         subnets: Sequence[str],
         tasks_group_id: str,
         access_logs_bucket: str,
+        certificate_arn: str | None,
     ) -> None:
         super().__init__(scope, id)
         group = security_group(self, "Group", vpc_id=vpc_id, purpose="Who may reach the load balancer")
@@ -82,7 +83,14 @@ class LoadBalancer(Construct):
             healthy_threshold_count=2,
             unhealthy_threshold_count=4,
             matcher={"httpCode": alive.status},
-            target_group_attributes=[{"key": "deregistration_delay.timeout_seconds", "value": "60"}],
+            target_group_attributes=[
+                {"key": key, "value": value}
+                for key, value in {
+                    # A task that is to end gets no new requests, and so long for those under way.
+                    "deregistration_delay.timeout_seconds": str(application.drain_seconds),
+                    **_stickiness(settings.sticky_session_minutes),
+                }.items()
+            ],
         )
         forward = {"type": "forward", "targetGroupArn": self.target_group.ref}
         redirect = {
@@ -91,11 +99,9 @@ class LoadBalancer(Construct):
         }
         # One listener for port 80 in both cases: a second one for the port could not be made beside the first.
         self.listeners = [self._listener("Http", 80, "HTTP", redirect if settings.https else forward)]
-        if settings.certificate_arn is not None:
-            https = self._listener("Https", 443, "HTTPS", forward, certificate_arn=settings.certificate_arn)
+        if certificate_arn is not None:
+            https = self._listener("Https", 443, "HTTPS", forward, certificate_arn=certificate_arn)
             self.listeners.append(https)
-        scheme = "https" if settings.https else "http"
-        self.url = settings.site_address or f"{scheme}://{self.balancer.attr_dns_name}"
 
     def _listener(
         self, name: str, port: int, protocol: str, action: Mapping[str, object], *, certificate_arn: str | None = None
@@ -137,3 +143,17 @@ class LoadBalancer(Construct):
             for block in settings.allowed_ranges
             for port in ((443, 80) if settings.https else (80,))
         ]
+
+
+def _stickiness(minutes: int) -> dict[str, str]:
+    """A cookie of the load balancer's own. Off is said as well: a target group keeps what it was once told.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
+    """
+    if minutes == 0:
+        return {"stickiness.enabled": "false"}
+    return {
+        "stickiness.enabled": "true",
+        "stickiness.type": "lb_cookie",
+        "stickiness.lb_cookie.duration_seconds": str(minutes * 60),
+    }

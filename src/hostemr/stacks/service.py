@@ -10,20 +10,26 @@ from aws_cdk import aws_events as events
 from constructs import Construct
 
 from hostemr.deployment import outputs
-from hostemr.deployment.applications import Application
+from hostemr.deployment.application import Application, Places
 from hostemr.deployment.settings import FargateSettings
 from hostemr.stacks import alarms
-from hostemr.stacks.access import allow_out, security_group
+from hostemr.stacks.access import security_group
 from hostemr.stacks.alarms import Alarms, Watch
 from hostemr.stacks.cache import Cache
+from hostemr.stacks.container_definitions import Surroundings
+from hostemr.stacks.domain import Zone
 from hostemr.stacks.egress import Egress
+from hostemr.stacks.entrance import Entrance
 from hostemr.stacks.exports import Exports, Imports
-from hostemr.stacks.firewall import Firewall
-from hostemr.stacks.load_balancer import LoadBalancer
+from hostemr.stacks.mail import HELP, Mail
 from hostemr.stacks.notices import Notices
+from hostemr.stacks.peers import Peers
+from hostemr.stacks.policies import REGION
+from hostemr.stacks.pulled_images import cache_prefix, pulled
+from hostemr.stacks.received_mail import ReceivedMail
 from hostemr.stacks.roots import root_certificate
 from hostemr.stacks.setup import Rotation, Setup
-from hostemr.stacks.tasks import Surroundings, Tasks, cache_prefix, pulled_image
+from hostemr.stacks.tasks import Tasks
 
 
 class ServiceStack(cdk.Stack):
@@ -45,26 +51,36 @@ class ServiceStack(cdk.Stack):
         ).attr_group_id
         self.cluster = self._cluster()
         self.egress = self._egress()
-        self.load_balancer = LoadBalancer(
-            self,
-            "LoadBalancer",
-            application=application,
-            settings=settings,
-            vpc_id=self._data["VpcId"],
-            subnets=self._data.each("PublicSubnetId"),
-            tasks_group_id=self.tasks_group,
-            access_logs_bucket=self._data["AccessLogsBucket"],
+        self.entrance = Entrance(
+            self, application=application, settings=settings, data=self._data, tasks_group_id=self.tasks_group
         )
-        self.firewall = self._firewall() if settings.enable_waf else None
         self.cache = self._cache() if settings.shared_sessions else None
+        self.peers = self._peers() if settings.clustered_cache else None
+        self.mail = self._mail() if settings.configure_ses else None
+        self.received = None
+        if self.entrance.zone is not None and self.mail is not None and settings.email_forwarding_address:
+            self.received = self._receive(self.entrance.zone, self.mail)
         self.tasks = self._tasks()
         self.setup = self._set_up()
         self.service = self._service()
+        self.rotation = self._rotate()
         self._scale()
         self._tell_of_deployments()
         if settings.enable_alarms:
             self._watch()
         self._tell()
+
+    def _peers(self) -> Peers:
+        if self._application.peer_ports is None:
+            raise TypeError(f"tasks of {self._application.name} do not speak to each other")
+        return Peers(
+            self,
+            "Peers",
+            domain=f"{self.stack_name}.internal",
+            vpc_id=self._data["VpcId"],
+            tasks_group_id=self.tasks_group,
+            ports=self._application.peer_ports,
+        )
 
     def _cluster(self) -> ecs.CfnCluster:
         data, settings = self._data, self._settings
@@ -99,21 +115,17 @@ class ServiceStack(cdk.Stack):
         )
         if settings.egress == "endpoints":
             egress.through_endpoints(
-                tasks_group_id=self.tasks_group, audit_bucket=data["AuditBucket"], with_exec=settings.enable_ecs_exec
+                tasks_group_id=self.tasks_group,
+                audit_bucket=data["AuditBucket"],
+                with_exec=settings.enable_ecs_exec,
+                with_mail=settings.configure_ses,
             )
-        # To images and AWS services; with endpoints the network itself leads nowhere else.
-        allow_out(egress, "Tasks", source=self.tasks_group, port=443, why="Images and AWS services")
-        return egress
-
-    def _firewall(self) -> Firewall:
-        return Firewall(
-            self,
-            "Firewall",
-            load_balancer_arn=self.load_balancer.balancer.ref,
-            rate_limit=self._settings.waf_rate_limit,
-            login_path=self._application.login_path,
-            log_group=self._data["FirewallLog"],
+        egress.open(
+            tasks_group_id=self.tasks_group,
+            smtp=settings.open_smtp_port or (settings.configure_ses and settings.egress != "endpoints"),
+            smtps=settings.open_smtp_port,
         )
+        return egress
 
     def _cache(self) -> Cache:
         return Cache(
@@ -125,6 +137,35 @@ class ServiceStack(cdk.Stack):
             tasks_group_id=self.tasks_group,
             key_arn=self._data["DataKeyArn"],
             maximum_gigabytes=self._settings.cache_maximum_gigabytes,
+        )
+
+    def _mail(self) -> Mail:
+        data, settings = self._data, self._settings
+        if self.entrance.zone is None:
+            raise TypeError("configure_ses without route53_domain, which the settings' rules refuse")
+        address = f"{HELP}@{self.entrance.zone.domain}"
+        return Mail(
+            self,
+            "Mail",
+            zone=self.entrance.zone,
+            title=self._application.title,
+            data_key=data["DataKeyArn"],
+            logs_key=data["LogsKeyArn"],
+            log_retention_days=settings.log_retention_days,
+            reports_to=address if settings.email_forwarding_address else None,
+        )
+
+    def _receive(self, zone: Zone, mail: Mail) -> ReceivedMail:
+        return ReceivedMail(
+            self,
+            "ReceivedMail",
+            zone=zone,
+            mail=mail,
+            forward_to=self._settings.email_forwarding_address,
+            bucket=self._data["MailBucket"],
+            data_key=self._data["DataKeyArn"],
+            logs_key=self._data["LogsKeyArn"],
+            log_retention_days=self._settings.log_retention_days,
         )
 
     def _tasks(self) -> Tasks:
@@ -145,12 +186,20 @@ class ServiceStack(cdk.Stack):
             application=self._application,
             settings=settings,
             surroundings=Surroundings(
-                image=pulled_image(settings, self.stack_name),
+                images={
+                    attribute: pulled(image, settings, self.stack_name) for attribute, image in settings.images.items()
+                },
+                places=Places(
+                    region=REGION,
+                    attachments_bucket=data["AttachmentsBucket"] if settings.attachment_storage == "s3" else None,
+                    peers=self.peers.name if self.peers else None,
+                ),
                 database_host=data["DatabaseHost"],
                 database_ca=root,
                 database_ca_url=url,
                 cache_host=self.cache.host if self.cache else None,
                 cache_secret=self.cache.secret.ref if self.cache else None,
+                mail=self.mail.server if self.mail else None,
                 master_secret=data["MasterSecretArn"],
                 database_secret=data["DatabaseSecretArn"],
                 administrator_secret=data["AdministratorSecretArn"],
@@ -161,7 +210,7 @@ class ServiceStack(cdk.Stack):
                 audit_bucket=data["AuditBucket"],
                 log_group=data["TaskLog"],
                 log_group_arn=data["TaskLogArn"],
-                application_environment=self._application.configuration(settings, self.load_balancer.url),
+                setup_environment=self._application.configuration(settings, self.entrance.url),
             ),
         )
 
@@ -185,18 +234,32 @@ class ServiceStack(cdk.Stack):
         )
         # A task that starts before its way out exists cannot fetch its image.
         setup.done.node.add_dependency(self.egress)
-        self.rotation = Rotation(
+        if self.mail is not None:
+            setup.done.add_resource_dependency(self.mail.ready)
+        return setup
+
+    def _rotate(self) -> Rotation:
+        data, settings = self._data, self._settings
+        restarts = self.service if self._application.restarts_for_credentials else None
+        if self.mail is not None:
+            self.mail.rotate(
+                every_days=settings.credential_rotation_days,
+                restarts=restarts,
+                cluster=self.cluster.ref,
+                setup=self.setup.runner.function,
+            )
+        return Rotation(
             self,
             "Rotation",
-            setup=setup,
+            setup=self.setup,
             tasks=self.tasks,
             secret_arn=data["DatabaseSecretArn"],
             every_days=settings.credential_rotation_days,
             data_key=data["DataKeyArn"],
             logs_key=data["LogsKeyArn"],
             log_retention_days=settings.log_retention_days,
+            restarts=restarts,
         )
-        return setup
 
     def _task_groups(self) -> list[str]:
         return [self.tasks_group, self._data["ClientsGroupId"]]
@@ -221,9 +284,9 @@ class ServiceStack(cdk.Stack):
             health_check_grace_period_seconds=application.start_seconds,
             load_balancers=[
                 {
-                    "containerName": application.container,
+                    "containerName": application.entrance,
                     "containerPort": application.port,
-                    "targetGroupArn": self.load_balancer.target_group.ref,
+                    "targetGroupArn": self.entrance.load_balancer.target_group.ref,
                 }
             ],
             network_configuration={
@@ -233,11 +296,12 @@ class ServiceStack(cdk.Stack):
                     "assignPublicIp": self.egress.assign_public_ip,
                 }
             },
+            service_registries=[{"registryArn": self.peers.registry_arn}] if self.peers else None,
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
         )
-        cache_rules = self.cache.rules if self.cache else ()
-        for needed in (*self.load_balancer.listeners, *self.load_balancer.rules, *cache_rules):
+        rules = [rule for part in (self.entrance.load_balancer, self.cache, self.peers) if part for rule in part.rules]
+        for needed in (*self.entrance.load_balancer.listeners, *rules):
             service.add_resource_dependency(needed)
         service.add_resource_dependency(self.setup.done)
         return service
@@ -300,8 +364,8 @@ class ServiceStack(cdk.Stack):
         settings = self._settings
         watches: list[Watch] = [
             *alarms.watch_load_balancer(
-                balancer=self.load_balancer.balancer.attr_load_balancer_full_name,
-                target_group=self.load_balancer.target_group.attr_target_group_full_name,
+                balancer=self.entrance.load_balancer.balancer.attr_load_balancer_full_name,
+                target_group=self.entrance.load_balancer.target_group.attr_target_group_full_name,
             ),
             *alarms.watch_service(
                 cluster=self.cluster.ref, service=self.service.attr_name, minimum=settings.minimum_capacity
@@ -314,16 +378,37 @@ class ServiceStack(cdk.Stack):
                 meaning="The database credential could not be rotated; the old one goes on working",
             ),
         ]
+        if self.mail is not None:
+            watches += alarms.watch_function(
+                name="MailCredentialFailed",
+                function=self.mail.rotator.ref,
+                meaning="The credential for sending mail could not be rotated; the old one goes on working",
+            )
+        if self.received is not None:
+            watches += alarms.watch_function(
+                name="ForwardingFailed",
+                function=self.received.forwarder.ref,
+                meaning="Mail could not be forwarded; it is in the archive",
+            )
         if self.cache is not None:
             watches += alarms.watch_cache(cache=self.cache.cache.ref)
-        if self.firewall is not None:
-            watches += alarms.watch_firewall(web_acl=cdk.Fn.select(0, cdk.Fn.split("|", self.firewall.web_acl.ref)))
+        if self.entrance.firewall is not None:
+            watches += alarms.watch_firewall(
+                web_acl=cdk.Fn.select(0, cdk.Fn.split("|", self.entrance.firewall.web_acl.ref))
+            )
         made = Alarms(self, "Alarms", watches=watches, topic_arn=self._data["TopicArn"])
         Exports(self).tell(outputs.DASHBOARD, made.dashboard.ref, "The CloudWatch dashboard")
 
     def _tell(self) -> None:
         tell = Exports(self).tell
-        tell(outputs.URL, self.load_balancer.url, f"Where {self._application.title} is")
+        tell(outputs.URL, self.entrance.url, f"Where {self._application.title} is")
+        if self.entrance.accelerator is not None:
+            scheme = "https" if self._settings.https else "http"
+            tell(
+                outputs.ACCELERATOR_URL,
+                f"{scheme}://{self.entrance.accelerator.dns_name}",
+                "The accelerator's own address",
+            )
         tell(outputs.CLUSTER, self.cluster.ref, "For aws ecs execute-command")
         tell(outputs.SERVICE, self.service.attr_name, "For aws ecs update-service")
         tell(outputs.SETUP_FUNCTION, self.setup.runner.function.ref, "Invoke it with {} to run the set-up task again")

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from hostemr.deployment.applications import Application
+from hostemr.deployment.application import Application
 from hostemr.stacks.function import Function
 from hostemr.stacks.policies import ACCOUNT, REGION, URL_SUFFIX, VERSION, policy, statement
 from hostemr.stacks.tasks import Tasks
@@ -58,7 +59,7 @@ class Setup(Construct):
         )
         self.where = {
             "Cluster": cluster_arn,
-            "ContainerName": application.container,
+            "ContainerName": application.main.name,
             "LogGroup": task_log,
             "LogStreamPrefix": "setup",
             "TimeoutSeconds": str(application.setup_seconds),
@@ -102,7 +103,10 @@ class Setup(Construct):
 
 
 class Rotation(Construct):
-    """Changes the application's database credential on schedule, by the same task in its other mode."""
+    """Changes the application's database credential on schedule, by the same task in its other mode.
+
+    An application that reads its credential only when it starts is restarted after that: `restarts`.
+    """
 
     def __init__(
         self,
@@ -116,6 +120,7 @@ class Rotation(Construct):
         data_key: str,
         logs_key: str,
         log_retention_days: int,
+        restarts: ecs.CfnService | None,
     ) -> None:
         super().__init__(scope, id)
         through = f"secretsmanager.{REGION}.{URL_SUFFIX}"
@@ -133,15 +138,20 @@ class Rotation(Construct):
                 "kms:Decrypt", "kms:GenerateDataKey", on=data_key, when={"StringEquals": {"kms:ViaService": through}}
             ),
         )
+        policies = [setup.run_tasks, change]
+        task = {**setup.where, "TaskDefinition": tasks.rotation.ref}
+        if restarts is not None:
+            # Its ARN is what it is referred to by.
+            restart = statement("ecs:UpdateService", "ecs:DescribeServices", on=restarts.ref)
+            policies.append(policy(self, "RestartService", restart))
+            task["Service"] = restarts.attr_name
         rotator = Function(
             self,
             "Rotator",
             handler="rotate_credentials",
             purpose="rotates the database credential",
-            environment={
-                "TASK": cdk.Stack.of(self).to_json_string({**setup.where, "TaskDefinition": tasks.rotation.ref})
-            },
-            policies=[setup.run_tasks, change],
+            environment={"TASK": cdk.Stack.of(self).to_json_string(task)},
+            policies=policies,
             key_arn=logs_key,
             log_retention_days=log_retention_days,
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 import aws_cdk as cdk
@@ -12,12 +10,11 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from hostemr.deployment.applications import Application
+from hostemr.deployment.application import FILES, Application, Given
 from hostemr.deployment.settings import FargateSettings
-from hostemr.stacks import cache, database
+from hostemr.stacks.container_definitions import ContainerDefinitions, Surroundings
 from hostemr.stacks.files import mounting
 from hostemr.stacks.policies import (
-    ACCOUNT,
     PARTITION,
     REGION,
     URL_SUFFIX,
@@ -26,34 +23,7 @@ from hostemr.stacks.policies import (
     service_role,
     statement,
 )
-
-_VOLUME = "files"
-_SETUP_CPU, _SETUP_MEMORY = "1024", "2048"
-"""The installer loads some hundred tables and code sets; it gains nothing from more."""
-NEXT_STAGE, CURRENT_STAGE = "AWSPENDING", "AWSCURRENT"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What every task of an application is given: addresses, secrets and keys, as ARNs, ids or names."""
-
-    image: str
-    database_host: str
-    database_ca: str
-    database_ca_url: str
-    cache_host: str | None
-    cache_secret: str | None
-    master_secret: str
-    database_secret: str
-    administrator_secret: str
-    data_key: str
-    logs_key: str
-    file_system: str
-    access_point: str
-    audit_bucket: str
-    log_group: str
-    log_group_arn: str
-    application_environment: Mapping[str, str]
+from hostemr.stacks.pulled_images import repository_arns
 
 
 class Tasks(Construct):
@@ -71,29 +41,18 @@ class Tasks(Construct):
         super().__init__(scope, id)
         self._application, self._settings, self._given = application, settings, surroundings
         stack = cdk.Stack.of(self).stack_name
+        definitions = ContainerDefinitions(application, settings, surroundings)
         task_policies = [self._file_policy()]
         if settings.enable_ecs_exec:
             task_policies.append(self._exec_policy())
         pull = self._pull_policy()
-        self.task_role = self._role("TaskRole", task_policies)
-        cache_secrets = [secret for secret in (surroundings.cache_secret,) if secret is not None]
+        self.task_role = self._role("TaskRole", [*task_policies, *self._attachment_policy()])
         self.worker_execution_role = self._role(
-            "WorkerExecutionRole", [pull, *self._secret_policy("WorkerSecrets", cache_secrets)]
+            "WorkerExecutionRole", [pull, *self._secret_policy("WorkerSecrets", self._worker_secrets())]
         )
         self.setup_task_role = self._role("SetupTaskRole", task_policies[:1])
         self.setup_execution_role = self._role(
-            "SetupExecutionRole",
-            [
-                pull,
-                *self._secret_policy(
-                    "SetupSecrets",
-                    [
-                        surroundings.master_secret,
-                        surroundings.database_secret,
-                        surroundings.administrator_secret,
-                    ],
-                ),
-            ],
+            "SetupExecutionRole", [pull, *self._secret_policy("SetupSecrets", self._setup_secrets())]
         )
         self.worker = self._definition(
             "Worker",
@@ -102,123 +61,41 @@ class Tasks(Construct):
             memory=str(settings.task_memory),
             task_role=self.task_role,
             execution_role=self.worker_execution_role,
-            containers=[self._worker(), *([self._background()] if settings.background_services else [])],
+            containers=definitions.of_worker(),
         )
-        self.setup_family = f"{stack}-setup"
-        self.setup = self._setup_definition("Setup", self.setup_family, {})
-        self.rotation = self._setup_definition(
-            "Rotation",
-            f"{stack}-rotation",
-            {
-                application.names.next_username: _value_of(surroundings.database_secret, "username", NEXT_STAGE),
-                application.names.next_password: _value_of(surroundings.database_secret, "password", NEXT_STAGE),
-            },
-        )
+        self.setup = self._setup_definition("Setup", f"{stack}-setup", definitions.of_setup(rotating=False))
+        self.rotation = self._setup_definition("Rotation", f"{stack}-rotation", definitions.of_setup(rotating=True))
 
-    def _setup_definition(self, name: str, family: str, more_secrets: Mapping[str, str]) -> ecs.CfnTaskDefinition:
-        names, given = self._application.names, self._given
-        secrets = {
-            names.master_username: _value_of(given.master_secret, "username"),
-            names.master_password: _value_of(given.master_secret, "password"),
-            names.username: _value_of(given.database_secret, "username", CURRENT_STAGE),
-            names.password: _value_of(given.database_secret, "password", CURRENT_STAGE),
-            names.administrator_username: _value_of(given.administrator_secret, "username"),
-            names.administrator_password: _value_of(given.administrator_secret, "password"),
-            **more_secrets,
-        }
-        environment = {
-            **self._database_environment(),
-            **given.application_environment,
-            "SETUP_MODE": "credentials" if more_secrets else "configure",
-            "SETUP_TIMEOUT_SECONDS": str(self._application.setup_seconds - 300),
-            "IMAGE_REFERENCE": self._settings.image_reference,
-        }
-        container = self._container(self._application.container, "setup", environment, secrets)
+    def _setup_definition(
+        self, name: str, family: str, containers: Sequence[Mapping[str, Any]]
+    ) -> ecs.CfnTaskDefinition:
+        cpu, memory = self._application.setup_size
         return self._definition(
             name,
             family=family,
-            cpu=_SETUP_CPU,
-            memory=_SETUP_MEMORY,
+            cpu=str(cpu),
+            memory=str(memory),
             task_role=self.setup_task_role,
             execution_role=self.setup_execution_role,
-            containers=[container],
+            containers=containers,
         )
 
-    def _worker(self) -> dict[str, Any]:
-        app = self._application
-        path = app.alive(self._settings.version).path
-        return {
-            **self._container(app.container, "worker", self._cache_environment(), self._cache_secrets()),
-            "portMappings": [{"containerPort": app.port, "protocol": "tcp"}],
-            # The load balancer's time to drain, and a request's time to end.
-            "stopTimeout": 120,
-            "healthCheck": {
-                # The certificate is the task's own and answers on the loopback only: there is nobody to verify.
-                "command": ["CMD-SHELL", f"curl -fsk -o /dev/null https://localhost:{app.port}{path}"],
-                "interval": 30,
-                "timeout": 10,
-                "retries": 4,
-                "startPeriod": min(app.start_seconds, 300),
-            },
+    def _worker_secrets(self) -> list[str]:
+        given = frozenset().union(*(container.given for container in self._application.containers))
+        return self._secrets_of(given)
+
+    def _setup_secrets(self) -> list[str]:
+        own = [self._given.master_secret, self._given.database_secret, self._given.administrator_secret]
+        return [*own, *self._secrets_of(self._application.setup_given)]
+
+    def _secrets_of(self, what: frozenset[Given]) -> list[str]:
+        given = self._given
+        secrets = {
+            Given.CREDENTIAL: given.database_secret,
+            Given.CACHE: given.cache_secret,
+            Given.MAIL: given.mail.secret if given.mail else None,
         }
-
-    def _background(self) -> dict[str, Any]:
-        seconds = self._settings.background_services_interval_minutes * 60
-        return {
-            **self._container("background", "background", {"BACKGROUND_INTERVAL_SECONDS": str(seconds)}, {}),
-            "essential": False,
-            "restartPolicy": {"enabled": True, "restartAttemptPeriod": 60},
-            "stopTimeout": 30,
-        }
-
-    def _container(
-        self, name: str, script: str, environment: Mapping[str, str], secrets: Mapping[str, str]
-    ) -> dict[str, Any]:
-        app = self._application
-        return {
-            "name": name,
-            "image": self._given.image,
-            "essential": True,
-            "entryPoint": ["/bin/sh", "-c"],
-            "command": [script_text(app, script)],
-            "workingDirectory": app.working_directory,
-            "environment": [{"name": key, "value": value} for key, value in sorted(environment.items())],
-            "secrets": [{"name": key, "valueFrom": value} for key, value in sorted(secrets.items())],
-            "mountPoints": [{"sourceVolume": _VOLUME, "containerPath": app.files.container_path, "readOnly": False}],
-            "logConfiguration": {
-                "logDriver": "awslogs",
-                "options": {
-                    "awslogs-group": self._given.log_group,
-                    "awslogs-region": REGION,
-                    "awslogs-stream-prefix": script,
-                    # A log service that stands still must not make the application stand still.
-                    "mode": "non-blocking",
-                    "max-buffer-size": "25m",
-                },
-            },
-            "linuxParameters": {"initProcessEnabled": True},
-        }
-
-    def _database_environment(self) -> dict[str, str]:
-        names, given = self._application.names, self._given
-        return {
-            names.database_host: given.database_host,
-            names.database_port: str(database.PORT),
-            names.database_name: self._application.database,
-            "DATABASE_CA": given.database_ca,
-            "DATABASE_CA_URL": given.database_ca_url,
-        }
-
-    def _cache_environment(self) -> dict[str, str]:
-        names, host = self._application.names, self._given.cache_host
-        if host is None:
-            return dict(names.cache_off)
-        return {names.cache_server: host, names.cache_username: cache.USERNAME, **names.cache_on}
-
-    def _cache_secrets(self) -> dict[str, str]:
-        if self._given.cache_secret is None:
-            return {}
-        return {self._application.names.cache_password: _value_of(self._given.cache_secret, "password")}
+        return [secret for kind, secret in secrets.items() if kind in what and secret is not None]
 
     def _definition(
         self,
@@ -231,6 +108,7 @@ class Tasks(Construct):
         execution_role: iam.CfnRole,
         containers: Sequence[Mapping[str, Any]],
     ) -> ecs.CfnTaskDefinition:
+        mounted = dict.fromkeys(mount["sourceVolume"] for container in containers for mount in container["mountPoints"])
         return ecs.CfnTaskDefinition(
             self,
             name,
@@ -243,17 +121,21 @@ class Tasks(Construct):
             task_role_arn=task_role.attr_arn,
             execution_role_arn=execution_role.attr_arn,
             container_definitions=[dict(container) for container in containers],
-            volumes=[
-                {
-                    "name": _VOLUME,
-                    "efsVolumeConfiguration": {
-                        "filesystemId": self._given.file_system,
-                        "transitEncryption": "ENABLED",
-                        "authorizationConfig": {"accessPointId": self._given.access_point, "iam": "ENABLED"},
-                    },
-                }
-            ],
+            volumes=[self._volume(name) for name in mounted],
         )
+
+    def _volume(self, name: str) -> dict[str, Any]:
+        """The share of all tasks by that name; any other is one task's own, and goes with it."""
+        if name != FILES:
+            return {"name": name}
+        return {
+            "name": name,
+            "efsVolumeConfiguration": {
+                "filesystemId": self._given.file_system,
+                "transitEncryption": "ENABLED",
+                "authorizationConfig": {"accessPointId": self._given.access_point, "iam": "ENABLED"},
+            },
+        }
 
     def _role(self, name: str, policies: Sequence[str]) -> iam.CfnRole:
         """A role for tasks of this account (task-iam-roles.html, the confused deputy)."""
@@ -276,7 +158,8 @@ class Tasks(Construct):
         """Fetch the image and write logs: what ECS itself does for a task before its code runs."""
         statements = [statement("logs:CreateLogStream", "logs:PutLogEvents", on=self._given.log_group_arn)]
         settings = self._settings
-        if settings.image_in_ecr or settings.pull_through_cache:
+        repositories = repository_arns(settings, cdk.Stack.of(self).stack_name)
+        if repositories:
             # ECR gives the token for a registry, not for a repository.
             statements.append(statement("ecr:GetAuthorizationToken", on="*"))
             statements.append(
@@ -285,10 +168,31 @@ class Tasks(Construct):
                     "ecr:BatchGetImage",
                     "ecr:GetDownloadUrlForLayer",
                     *(("ecr:BatchImportUpstreamImage", "ecr:CreateRepository") if settings.pull_through_cache else ()),
-                    on=repository_arn(settings, cdk.Stack.of(self).stack_name),
+                    on=repositories,
                 )
             )
         return policy(self, "PullAndLog", *statements)
+
+    def _attachment_policy(self) -> list[str]:
+        """Read and write patients' attachments, where they are in a bucket."""
+        bucket = self._given.places.attachments_bucket
+        if bucket is None:
+            return []
+        through = f"s3.{REGION}.{URL_SUFFIX}"
+        return [
+            policy(
+                self,
+                "Attachments",
+                statement("s3:ListBucket", on=f"arn:{PARTITION}:s3:::{bucket}"),
+                statement("s3:GetObject", "s3:PutObject", "s3:DeleteObject", on=f"arn:{PARTITION}:s3:::{bucket}/*"),
+                statement(
+                    "kms:Decrypt",
+                    "kms:GenerateDataKey",
+                    on=self._given.data_key,
+                    when={"StringEquals": {"kms:ViaService": through}},
+                ),
+            )
+        ]
 
     def _secret_policy(self, name: str, secrets: Sequence[str]) -> list[str]:
         if not secrets:
@@ -327,39 +231,3 @@ class Tasks(Construct):
             statement("s3:PutObject", on=f"{bucket}/exec/*"),
             statement("s3:GetEncryptionConfiguration", on=bucket),
         )
-
-
-def _value_of(secret_arn: str, key: str, stage: str = "") -> str:
-    """A key of a secret's JSON, as a task definition names it: `arn:key:stage:version`."""
-    return f"{secret_arn}:{key}:{stage}:"
-
-
-def script_text(application: Application, script: str) -> str:
-    """The whole text of one of the application's scripts."""
-    folder = resources.files("hostemr.stacks").joinpath("containers", application.name)
-    return "\n".join(folder.joinpath(part).read_text(encoding="utf-8") for part in application.scripts[script])
-
-
-CACHE_PREFIX = "docker-hub"
-
-
-def pulled_image(settings: FargateSettings, stack_name: str) -> str:
-    """What a task definition names: the image itself, or where the pull-through cache offers it."""
-    if not settings.pull_through_cache:
-        return settings.image_reference
-    registry = f"{ACCOUNT}.dkr.ecr.{REGION}.{URL_SUFFIX}"
-    return f"{registry}/{cache_prefix(stack_name)}/{settings.image_reference}"
-
-
-def cache_prefix(stack_name: str) -> str:
-    """The pull-through cache's prefix, at most thirty characters, one for each deployment."""
-    return f"{CACHE_PREFIX}-{stack_name}"[:30].rstrip("-")
-
-
-def repository_arn(settings: FargateSettings, stack_name: str) -> str:
-    """The ECR repository that the image is pulled from."""
-    if settings.pull_through_cache:
-        return arn("ecr", f"repository/{cache_prefix(stack_name)}/{settings.image}")
-    registry, _, repository = settings.image.partition("/")
-    account, region = registry.split(".")[0], registry.split(".")[3]
-    return arn("ecr", f"repository/{repository}", region=region, account=account)

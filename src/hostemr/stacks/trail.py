@@ -22,18 +22,23 @@ class Trail(Construct):
         bucket: s3.CfnBucket,
         bucket_policy: s3.CfnBucketPolicy,
         key_arn: str,
-        log_group: logs.CfnLogGroup,
+        log_group: logs.CfnLogGroup | None,
     ) -> None:
         super().__init__(scope, id)
-        # To the log group for questions that cannot wait: the bucket holds the same for seven years.
-        write = policy(self, "WriteLog", statement("logs:CreateLogStream", "logs:PutLogEvents", on=log_group.attr_arn))
-        role = service_role(
-            self,
-            "Role",
-            service="cloudtrail.amazonaws.com",
-            policies=[write],
-            source_arn=arn("cloudtrail", f"trail/{name}"),
-        )
+        log_group_arn = role_arn = None
+        if log_group is not None:
+            # For questions that cannot wait, and for longer: the bucket holds the same for seven years.
+            write = policy(
+                self, "WriteLog", statement("logs:CreateLogStream", "logs:PutLogEvents", on=log_group.attr_arn)
+            )
+            role = service_role(
+                self,
+                "Role",
+                service="cloudtrail.amazonaws.com",
+                policies=[write],
+                source_arn=arn("cloudtrail", f"trail/{name}"),
+            )
+            log_group_arn, role_arn = log_group.attr_arn, role.attr_arn
         trail = cloudtrail.CfnTrail(
             self,
             "Trail",
@@ -41,10 +46,10 @@ class Trail(Construct):
             is_logging=True,
             s3_bucket_name=bucket.ref,
             kms_key_id=key_arn,
-            cloud_watch_logs_log_group_arn=log_group.attr_arn,
-            cloud_watch_logs_role_arn=role.attr_arn,
             enable_log_file_validation=True,
             include_global_service_events=True,
             is_multi_region_trail=True,
+            cloud_watch_logs_log_group_arn=log_group_arn,
+            cloud_watch_logs_role_arn=role_arn,
         )
         trail.add_resource_dependency(bucket_policy)

@@ -1,0 +1,23 @@
+"""A finding of cdk-nag that is accepted: which rule, where, why, and the evidence that the reason holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hostemr.stacks.evidence import Templates
+
+EVERYTHING = "AwsSolutions-IAM5[Resource::*]"
+OF_FUNCTIONS = ("HIPAA.Security-LambdaInsideVPC", "HIPAA.Security-LambdaDLQ", "HIPAA.Security-LambdaConcurrency")
+"""What cdk-nag finds at every function that has none of the three."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """Findings of `rules` (as cdk-nag names them, with the finding in brackets where it has one) at `paths`."""
+
+    rules: tuple[str, ...]
+    paths: tuple[str, ...]
+    """Construct paths below the app, stacks as `data` and `service`. What a configuration does not make is skipped."""
+    reason: str
+    evidence: Callable[[Templates], bool]

@@ -1,0 +1,208 @@
+"""Mail from the operator's domain through Amazon SES: identity, records, and credentials for SMTP that rotate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_ses as ses
+from constructs import Construct
+
+from hostemr.stacks.container_definitions import MailServer
+from hostemr.stacks.credentials import generated_secret
+from hostemr.stacks.domain import SERVICE_TIMEOUT_SECONDS, Zone
+from hostemr.stacks.egress import SMTP_PORT
+from hostemr.stacks.function import Function
+from hostemr.stacks.policies import ACCOUNT, REGION, URL_SUFFIX, arn, policy, statement
+
+HELP = "help"
+"""The local part of the address that is received."""
+_SENDER = "notifications"
+_MAIL_FROM = "services"
+
+
+class Mail(Construct):
+    """The domain as an SES identity, and the application's own SMTP credential."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002
+        *,
+        zone: Zone,
+        title: str,
+        data_key: str,
+        logs_key: str,
+        log_retention_days: int,
+        reports_to: str | None,
+    ) -> None:
+        super().__init__(scope, id)
+        self._data_key, self._logs_key, self._retention = data_key, logs_key, log_retention_days
+        domain = zone.domain
+        # Health data travels in these mails: to a server without TLS they are not delivered.
+        sending = ses.CfnConfigurationSet(
+            self,
+            "Sending",
+            delivery_options={"tlsPolicy": "REQUIRE"},
+            reputation_options={"reputationMetricsEnabled": True},
+        )
+        self.identity = ses.CfnEmailIdentity(
+            self,
+            "Identity",
+            email_identity=domain,
+            configuration_set_attributes={"configurationSetName": sending.ref},
+            dkim_attributes={"signingEnabled": True},
+            dkim_signing_attributes={"nextSigningKeyLength": "RSA_2048_BIT"},
+            mail_from_attributes={
+                "mailFromDomain": f"{_MAIL_FROM}.{domain}",
+                "behaviorOnMxFailure": "USE_DEFAULT_VALUE",
+            },
+        )
+        self._publish(zone, reports_to)
+        # Any identity: in the sandbox SES asks for the recipients' too. Who may be the sender is a condition.
+        self.sending = [arn("ses", "identity/*"), arn("ses", f"configuration-set/{sending.ref}")]
+        self._user = self._sender_of(domain)
+        self._secret = generated_secret(
+            self,
+            "Credential",
+            f"{title}'s credential for sending mail",
+            username="not-made-yet",
+            key_arn=data_key,
+            exclude_punctuation=True,
+        )
+        host = f"email-smtp.{REGION}.{URL_SUFFIX}"
+        self.server = MailServer(host=host, port=SMTP_PORT, sender=f"{_SENDER}@{domain}", secret=self._secret.ref)
+        self._policies = [self._keys_policy(), self._secret_policy()]
+        maker = self._credential_function("Maker", "makes the first credential for sending mail", {}, ())
+        self.ready = cdk.CfnResource(
+            self,
+            "Ready",
+            type="Custom::SmtpCredential",
+            properties={
+                "ServiceToken": maker.function.attr_arn,
+                "ServiceTimeout": SERVICE_TIMEOUT_SECONDS,
+                "Secret": self._secret.ref,
+                "User": self._user.ref,
+            },
+        )
+
+    def _publish(self, zone: Zone, reports_to: str | None) -> None:
+        """What proves to the world that the mail is the domain's: DKIM, SPF by MAIL FROM, and DMARC.
+
+        https://docs.aws.amazon.com/ses/latest/dg/send-email-authentication-dmarc.html
+        """
+        tokens = (
+            (self.identity.attr_dkim_dns_token_name1, self.identity.attr_dkim_dns_token_value1),
+            (self.identity.attr_dkim_dns_token_name2, self.identity.attr_dkim_dns_token_value2),
+            (self.identity.attr_dkim_dns_token_name3, self.identity.attr_dkim_dns_token_value3),
+        )
+        for number, (host, value) in enumerate(tokens, start=1):
+            zone.record(f"Dkim{number}", host=host, kind="CNAME", values=[value])
+        mail_from = f"{_MAIL_FROM}.{zone.domain}"
+        feedback = f"10 feedback-smtp.{REGION}.amazonses.com"
+        zone.record("MailFromMx", host=mail_from, kind="MX", values=[feedback])
+        zone.record("MailFromSpf", host=mail_from, kind="TXT", values=['"v=spf1 include:amazonses.com ~all"'])
+        reports = f"; rua=mailto:{reports_to}" if reports_to else ""
+        policy_text = f'"v=DMARC1; p=quarantine{reports}"'
+        zone.record("Dmarc", host=f"_dmarc.{zone.domain}", kind="TXT", values=[policy_text])
+
+    def _sender_of(self, domain: str) -> iam.CfnUser:
+        """SMTP knows no roles, so it takes a user; it can do nothing but send as the domain.
+
+        https://docs.aws.amazon.com/ses/latest/dg/smtp-credentials.html
+        """
+        send = statement(
+            "ses:SendRawEmail",
+            on=self.sending,
+            when={"StringLike": {"ses:FromAddress": [f"*@{domain}", f"*@*.{domain}"]}},
+        )
+        group = iam.CfnGroup(self, "Senders", managed_policy_arns=[policy(self, "Send", send)])
+        return iam.CfnUser(self, "Sender", groups=[group.ref])
+
+    def _keys_policy(self) -> str:
+        keys = ("iam:CreateAccessKey", "iam:DeleteAccessKey", "iam:ListAccessKeys")
+        return policy(self, "MakeKeys", statement(*keys, on=self._user.attr_arn))
+
+    def _secret_policy(self) -> str:
+        through = f"secretsmanager.{REGION}.{URL_SUFFIX}"
+        return policy(
+            self,
+            "ChangeSecret",
+            statement(
+                "secretsmanager:DescribeSecret",
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:PutSecretValue",
+                "secretsmanager:UpdateSecretVersionStage",
+                on=self._secret.ref,
+            ),
+            statement(
+                "kms:Decrypt",
+                "kms:GenerateDataKey",
+                on=self._data_key,
+                when={"StringEquals": {"kms:ViaService": through}},
+            ),
+        )
+
+    def _credential_function(
+        self, name: str, purpose: str, environment: dict[str, str], policies: Sequence[str]
+    ) -> Function:
+        return Function(
+            self,
+            name,
+            handler="smtp_credential",
+            purpose=purpose,
+            environment={
+                "USER_NAME": self._user.ref,
+                "SECRET_ARN": self._secret.ref,
+                "REGION": REGION,
+                "SMTP_HOST": self.server.host,
+                **environment,
+            },
+            policies=[*self._policies, *policies],
+            key_arn=self._logs_key,
+            log_retention_days=self._retention,
+        )
+
+    def rotate(
+        self, *, every_days: int, restarts: ecs.CfnService | None, cluster: str, setup: lambda_.CfnFunction
+    ) -> None:
+        """Change the credential on schedule, and have the application take it.
+
+        One that reads its credentials only when it starts is restarted; for another the set-up writes them.
+        """
+        if restarts is not None:
+            after: dict[str, Any] = {"UpdateService": {"Cluster": cluster, "Service": restarts.attr_name}}
+            take = statement("ecs:UpdateService", on=restarts.ref)
+        else:
+            after = {"InvokeFunction": setup.ref}
+            take = statement("lambda:InvokeFunction", on=setup.attr_arn)
+        self.rotator = self._credential_function(
+            "Rotator",
+            "rotates the credential for sending mail",
+            {"AFTER": cdk.Stack.of(self).to_json_string(after)},
+            [policy(self, "HandOver", take)],
+        ).function
+        invoke = lambda_.CfnPermission(
+            self,
+            "Invoke",
+            action="lambda:InvokeFunction",
+            function_name=self.rotator.attr_arn,
+            principal="secretsmanager.amazonaws.com",
+            source_account=ACCOUNT,
+            source_arn=self._secret.ref,
+        )
+        schedule = secretsmanager.CfnRotationSchedule(
+            self,
+            "Schedule",
+            secret_id=self._secret.ref,
+            rotation_lambda_arn=self.rotator.attr_arn,
+            rotation_rules={"automaticallyAfterDays": every_days},
+            rotate_immediately_on_update=False,
+        )
+        schedule.add_resource_dependency(invoke)
+        schedule.add_resource_dependency(self.ready)

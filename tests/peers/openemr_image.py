@@ -32,6 +32,24 @@ $sqlconf["host"]= $host;
 $config = 0; /////////////
 ?>
 """
+GLOBALS_PHP = """<?php
+namespace {
+    if (($_GET['site'] ?? '') !== 'default' || empty($ignoreAuth)) {
+        exit('a login page');
+    }
+    echo 'what globals.php prints';
+}
+namespace OpenEMR\\Common\\Crypto {
+    class CryptoGen
+    {
+        public function encryptStandard($value)
+        {
+            return '007' . base64_encode(strrev($value));
+        }
+    }
+}
+"""
+"""Upstream's bootstrap, as far as it matters: it wants a site and, without a login, to be told so."""
 STOP_BEFORE_A_LINE = """
 say() {
     printf '%s %s\\n' "$(date -u +%H:%M:%SZ)" "$*"
@@ -87,6 +105,8 @@ class Image:
         (self.folder / "root/devtoolsLibrary.source").write_text("mariadb --skip-ssl -u x\n")
         shutil.copy(STAND_IN, self.openemr / "openemr.sh")
         (self.openemr / "openemr.sh").chmod(0o700)
+        (self.openemr / "interface").mkdir()
+        (self.openemr / "interface/globals.php").write_text(GLOBALS_PHP)
         self.log_file.touch()
         self.set_version(6)
 

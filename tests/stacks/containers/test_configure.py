@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
 import threading
@@ -273,6 +274,29 @@ def test_settings_are_applied_at_every_run_to_the_letter_and_their_values_told_t
         assert not [value for value in VALUES.values() if len(value) > 3 and value in output]
         database.execute(f"UPDATE {name}.globals SET gl_value = 'by hand' WHERE gl_name <> 'language_default'")
     assert "settings were handed over" not in installed.log()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_mail_servers_password_is_kept_as_openemr_decrypts_it(
+    shell: str, installed: Image, database: PrivateMariaDB
+) -> None:
+    use_shell(installed, shell)
+    name = installed.environment["MYSQL_DATABASE"]
+    output = set_up(installed, OPENEMR_SETTING_SMTP_PASS="BM+/secret'of\"SES=", OPENEMR_SETTING_SMTP_PORT="587")
+    found = dict(database.execute(f"SELECT gl_name, gl_value FROM {name}.globals WHERE gl_name LIKE 'SMTP%'"))
+    kept = str(found["SMTP_PASS"])
+    assert base64.b64decode(kept.removeprefix("007"))[::-1].decode() == "BM+/secret'of\"SES="
+    assert found["SMTP_PORT"] == "587"
+    assert "secret" not in output
+    assert kept not in output
+
+
+def test_a_password_that_openemr_does_not_encrypt_is_not_written(installed: Image, database: PrivateMariaDB) -> None:
+    (installed.openemr / "interface/globals.php").write_text("<?php exit('broken');")
+    name = installed.environment["MYSQL_DATABASE"]
+    status, output = installed.run("setup", OPENEMR_SETTING_SMTP_PASS="plain")
+    assert (status, output.count("Z error:")) == (FAILED, 1), output
+    assert not database.execute(f"SELECT 1 FROM {name}.globals WHERE gl_name = 'SMTP_PASS'")
 
 
 def test_everything_that_is_wrong_with_the_environment_is_said_at_once(image: Image) -> None:

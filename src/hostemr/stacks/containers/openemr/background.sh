@@ -11,24 +11,12 @@ stop_child() {
     [ -z "$child" ] || kill "$child" 2>/dev/null || :
 }
 
-# Later images refuse to run PHP as root (openemr#12267), and earlier ones have no su-exec.
-as_apache() {
-    if [ "$(id -u)" != 0 ] || [ "$apache" = root ]; then
-        exec timeout "$limit" "$@"
-    elif command -v su-exec >/dev/null; then
-        exec timeout "$limit" su-exec "$apache" "$@"
-    else
-        # busybox su takes for its own every option that follows, so the words travel inside one argument.
-        exec timeout "$limit" su -s /bin/sh "$apache" -c "exec $*"
-    fi
-}
-
 # services COMMAND…: its output is dropped, since it may name patients; its status stays.
 services() {
     (
         umask 022
         cd "$openemr" || exit 1
-        as_apache "$@"
+        as_apache "$limit" "$@"
     ) >/dev/null 2>&1 9>&- &
     child=$!
     services_status=0

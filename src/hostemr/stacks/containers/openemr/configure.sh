@@ -167,8 +167,42 @@ write_certificates() {
     write_certificate "$trust_store" redis-ca
 }
 
+# encrypted VALUE: as OpenEMR itself keeps a secret, with keys of its own that lie among the files. As Apache, who has
+# to read the keys if this makes them. Source: openemr/openemr, src/Common/Crypto/CryptoGen.php.
+encrypted() {
+    (
+        umask 077
+        cd "$openemr" || exit 1
+        export SECRET_SETTING="$1" OPENEMR_FOLDER="$openemr"
+        as_apache 120 php /dev/stdin 2>/dev/null 9>&- <<'PHP'
+<?php
+$_GET['site'] = 'default';
+$_SERVER['REQUEST_URI'] = $_SERVER['PHP_SELF'];
+$_SERVER['SERVER_NAME'] = 'localhost';
+$ignoreAuth = true;
+ob_start();
+require getenv('OPENEMR_FOLDER') . '/interface/globals.php';
+ob_end_clean();
+echo (new OpenEMR\Common\Crypto\CryptoGen())->encryptStandard(getenv('SECRET_SETTING'));
+PHP
+    )
+}
+
+# OpenEMR decrypts the mail server's password when it sends (library/classes/postmaster.php), so what lies there in
+# plain text, as its own start script writes it, sends nothing.
+encrypt_settings() {
+    [ -n "${OPENEMR_SETTING_SMTP_PASS:-}" ] || return 0
+    say "encrypting SMTP_PASS"
+    kept=$(encrypted "$OPENEMR_SETTING_SMTP_PASS") || kept=''
+    case $kept in
+        00[0-9]?*) OPENEMR_SETTING_SMTP_PASS=$kept ;;
+        *) give_up "$FAILED" "OpenEMR did not encrypt the mail server's password" ;;
+    esac
+}
+
 # Every OPENEMR_SETTING_name, at each run: so the deployment's settings win over what was changed by hand.
 apply_settings() {
+    encrypt_settings
     php -n /dev/stdin >"$work/settings.sql" <<'PHP'
 <?php
 foreach (getenv() as $name => $value) {

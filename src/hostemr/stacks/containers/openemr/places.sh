@@ -24,3 +24,18 @@ restore_etc_ssl() {
     mkdir -p "$etc/ssl"
     rsync --owner --group --perms --recursive --links "$pieces/ssl/" "$etc/ssl/"
 }
+
+# as_apache SECONDS COMMAND…: in place of this shell, for so long at most. Later images refuse to run PHP as root
+# (openemr#12267), and earlier ones have no su-exec.
+as_apache() {
+    apache_seconds=$1
+    shift
+    if [ "$(id -u)" != 0 ] || [ "$apache" = root ]; then
+        exec timeout "$apache_seconds" "$@"
+    elif command -v su-exec >/dev/null; then
+        exec timeout "$apache_seconds" su-exec "$apache" "$@"
+    else
+        # busybox su takes for its own every option that follows, so the words travel inside one argument.
+        exec timeout "$apache_seconds" su -s /bin/sh "$apache" -c "exec $*"
+    fi
+}

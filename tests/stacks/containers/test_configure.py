@@ -283,8 +283,9 @@ def test_the_mail_servers_password_is_kept_as_openemr_decrypts_it(
     use_shell(installed, shell)
     name = installed.environment["MYSQL_DATABASE"]
     output = set_up(installed, OPENEMR_SETTING_SMTP_PASS="BM+/secret'of\"SES=", OPENEMR_SETTING_SMTP_PORT="587")
-    found = dict(database.execute(f"SELECT gl_name, gl_value FROM {name}.globals WHERE gl_name LIKE 'SMTP%'"))
-    kept = str(found["SMTP_PASS"])
+    rows = database.execute(f"SELECT gl_name, gl_value FROM {name}.globals WHERE gl_name LIKE 'SMTP%'")
+    found = {str(key): str(value) for key, value in rows}
+    kept = found["SMTP_PASS"]
     assert base64.b64decode(kept.removeprefix("007"))[::-1].decode() == "BM+/secret'of\"SES="
     assert found["SMTP_PORT"] == "587"
     assert "secret" not in output

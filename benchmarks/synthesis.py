@@ -31,6 +31,27 @@ OURS = "hostemr plan"
 FLOOR = "floor"
 TOLERANCE = 0.05
 PATIENCE_SECONDS = 300
+EVERYTHING = tuple(
+    part
+    for setting in (
+        "route53_domain=example.org",
+        "configure_ses=true",
+        "email_forwarding_address=office@clinic.example",
+        "security_group_ip_range=203.0.113.0/24,2001:db8::/48",
+        "enable_ecs_exec=true",
+        "enable_bedrock_integration=true",
+        "enable_data_api=true",
+        "enable_global_accelerator=true",
+        "open_smtp_port=true",
+        "openmrs_attachment_storage=s3",
+        "openmrs_clustered_cache=true",
+        "create_serverless_analytics_environment=true",
+        "monitoring_email=operator@example.org",
+    )
+    for part in ("--set", setting)
+)
+"""As the sample `everything` of the tests has it."""
+
 # What openemr-on-ecs wants before it synthesizes: "auto" would ask the internet for this machine's address.
 PEER_CONTEXT = {
     "certificate_arn": "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-0000-0000-000000000000",
@@ -103,6 +124,16 @@ def our_rows(root: Path) -> list[Row]:
             command=(sys.executable, "-m", "hostemr", "plan", "openemr", "--json", "--out"),
             folder=root,
             plans=True,
+        ),
+        *(
+            Row(
+                name=f"hostemr plan openmrs, {how}",
+                what="openmrs",
+                command=(sys.executable, "-m", "hostemr", "plan", "openmrs", "--json", *sets, "--out"),
+                folder=root,
+                plans=True,
+            )
+            for how, sets in (("defaults", ()), ("everything on", EVERYTHING))
         ),
         Row(name="plain CDK", what="without cdk-nag", command=plain, folder=root, as_large_as_ours=True),
         Row(name="plain CDK, nag", what="both packs", command=(*plain, "--nag"), folder=root, as_large_as_ours=True),

@@ -60,7 +60,11 @@ def _backend(settings: FargateSettings, places: Places) -> Mapping[str, str]:
     return {
         "HEAP_MEGABYTES": str(heap_megabytes(settings.task_memory)),
         "ATTACHMENT_STORAGE": settings.attachment_storage,
-        "EXTRA_JAVA_OPTS": " ".join(f"-D{name}={value}" for name, value in properties.items()),
+        **(
+            {"EXTRA_JAVA_OPTS": " ".join(f"-D{name}={value}" for name, value in properties.items())}
+            if properties
+            else {}
+        ),
         **_search(settings),
     }
 
@@ -71,7 +75,6 @@ def _frontend(_settings: FargateSettings, _places: Places) -> Mapping[str, str]:
         "SPA_PATH": "/openmrs/spa",
         "API_URL": "/openmrs",
         "SPA_CONFIG_URLS": "/openmrs/spa/config-core_demo.json",
-        "SPA_DEFAULT_LOCALE": "",
     }
 
 

@@ -13,13 +13,17 @@ ADMINISTRATOR_SECRET = "AdministratorSecretArn"  # noqa: S105, the name of an ou
 CLUSTER = "ClusterName"
 SERVICE = "ServiceName"
 DATABASE_HOST = "DatabaseHost"
+DATABASE_ARN = "DatabaseClusterArn"
+MASTER_SECRET = "DatabaseMasterSecretArn"  # noqa: S105, the name of an output
+MAIL_SECRET = "MailCredentialArn"  # noqa: S105
 BACKUP_VAULT = "BackupVaultName"
 DASHBOARD = "DashboardName"
 SETUP_FUNCTION = "SetupFunctionName"
 
-DATA_STACK_OUTPUTS = (DATABASE_HOST, ADMINISTRATOR_SECRET, BACKUP_VAULT)
+DATA_STACK_OUTPUTS = (DATABASE_HOST, DATABASE_ARN, MASTER_SECRET, ADMINISTRATOR_SECRET, BACKUP_VAULT)
 SERVICE_STACK_OUTPUTS = (URL, CLUSTER, SERVICE, SETUP_FUNCTION)
-"""Outputs that are always there; `DASHBOARD` only where alarms are on, `ACCELERATOR_URL` only with an accelerator."""
+"""Outputs that are always there; `DASHBOARD` only where alarms are on, `ACCELERATOR_URL` only with an accelerator,
+`MAIL_SECRET` only with SES."""
 
 
 def stack_names(application: str, suffix: str = "") -> tuple[str, str]:

@@ -13,7 +13,9 @@ from hostemr.deployment.application import Application
 from hostemr.deployment.outputs import (
     ADMINISTRATOR_SECRET,
     BACKUP_VAULT,
+    DATABASE_ARN,
     DATABASE_HOST,
+    MASTER_SECRET,
     stack_names,
 )
 from hostemr.deployment.settings import FargateSettings
@@ -215,5 +217,11 @@ class DataStack(cdk.Stack):
         ):
             exports.write_each(kind, [resource.ref for resource in resources])
         exports.tell(DATABASE_HOST, self.database.cluster.attr_endpoint_address, "The database's writer endpoint")
+        exports.tell(DATABASE_ARN, self.database.arn, "For aws rds-data, where enable_data_api is on")
+        exports.tell(
+            MASTER_SECRET,
+            self.database.cluster.attr_master_user_secret_secret_arn,
+            "The master's credential, which RDS changes every week",
+        )
         exports.tell(ADMINISTRATOR_SECRET, self.credentials.administrator.ref, "The administrator's first password")
         exports.tell(BACKUP_VAULT, self.backups.vault.ref, "Where the recovery points are")

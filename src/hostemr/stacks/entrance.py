@@ -31,6 +31,8 @@ class Entrance:
         self.load_balancer = self._load_balancer()
         self.firewall = self._firewall() if settings.enable_waf else None
         self.accelerator = self._accelerator() if settings.enable_global_accelerator else None
+        self._scheme = "https" if settings.https else "http"
+        self.accelerator_url = f"{self._scheme}://{self.accelerator.dns_name}" if self.accelerator else None
         self.url = self._name()
 
     def _zone(self) -> Zone | None:
@@ -86,7 +88,7 @@ class Entrance:
             self.zone.alias(
                 settings.host_name, target=target, target_zone_id=target_zone, dual_stack=settings.dual_stack
             )
-        return settings.address or f"{'https' if settings.https else 'http'}://{target}"
+        return settings.address or f"{self._scheme}://{target}"
 
     def _firewall(self) -> Firewall:
         return Firewall(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
@@ -54,3 +55,26 @@ class Notices(Construct):
         )
         for number, address in enumerate(addresses, start=1):
             sns.CfnSubscription(self, f"Email{number}", topic_arn=topic.ref, protocol="email", endpoint=address)
+
+
+def tell_of_deployments(
+    scope: Construct, *, service_arn: str, topic_arn: str, addresses: Sequence[str], key_arn: str
+) -> None:
+    """A failed deployment of the service reaches the operators' topic; those at `addresses` hear of each one."""
+    listeners = [("DeploymentFailed", topic_arn, ["SERVICE_DEPLOYMENT_FAILED"])]
+    if addresses:
+        own = Notices(scope, "DeploymentNotices", key_arn=key_arn, addresses=addresses).topic_arn
+        every = ["SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED", "SERVICE_DEPLOYMENT_FAILED"]
+        listeners.append(("DeploymentChanged", own, every))
+    for name, topic, happened in listeners:
+        events.CfnRule(
+            scope,
+            name,
+            event_pattern={
+                "source": ["aws.ecs"],
+                "detail-type": ["ECS Deployment State Change"],
+                "resources": [service_arn],
+                "detail": {"eventName": happened},
+            },
+            targets=[{"arn": topic, "id": "Notices"}],
+        )

@@ -6,7 +6,6 @@ import aws_cdk as cdk
 from aws_cdk import aws_applicationautoscaling as scaling
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_events as events
 from constructs import Construct
 
 from hostemr.deployment import outputs
@@ -22,7 +21,7 @@ from hostemr.stacks.egress import Egress
 from hostemr.stacks.entrance import Entrance
 from hostemr.stacks.exports import Exports, Imports
 from hostemr.stacks.mail import HELP, Mail
-from hostemr.stacks.notices import Notices
+from hostemr.stacks.notices import tell_of_deployments
 from hostemr.stacks.peers import Peers
 from hostemr.stacks.policies import REGION
 from hostemr.stacks.pulled_images import cache_prefix, pulled
@@ -65,7 +64,13 @@ class ServiceStack(cdk.Stack):
         self.service = self._service()
         self.rotation = self._rotate()
         self._scale()
-        self._tell_of_deployments()
+        tell_of_deployments(
+            self,
+            service_arn=self.service.ref,
+            topic_arn=self._data["TopicArn"],
+            addresses=settings.deployment_notification_email,
+            key_arn=self._data["LogsKeyArn"],
+        )
         if settings.enable_alarms:
             self._watch()
         self._tell()
@@ -335,31 +340,6 @@ class ServiceStack(cdk.Stack):
                 },
             )
 
-    def _tell_of_deployments(self) -> None:
-        """A failed deployment reaches the operators; those who asked hear of each one."""
-        listeners = [("DeploymentFailed", self._data["TopicArn"], ["SERVICE_DEPLOYMENT_FAILED"])]
-        if self._settings.deployment_notification_email:
-            topic = Notices(
-                self,
-                "DeploymentNotices",
-                key_arn=self._data["LogsKeyArn"],
-                addresses=self._settings.deployment_notification_email,
-            ).topic_arn
-            every = ["SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED", "SERVICE_DEPLOYMENT_FAILED"]
-            listeners.append(("DeploymentChanged", topic, every))
-        for name, topic_arn, happened in listeners:
-            events.CfnRule(
-                self,
-                name,
-                event_pattern={
-                    "source": ["aws.ecs"],
-                    "detail-type": ["ECS Deployment State Change"],
-                    "resources": [self.service.ref],
-                    "detail": {"eventName": happened},
-                },
-                targets=[{"arn": topic_arn, "id": "Notices"}],
-            )
-
     def _watch(self) -> None:
         settings = self._settings
         watches: list[Watch] = [
@@ -402,13 +382,10 @@ class ServiceStack(cdk.Stack):
     def _tell(self) -> None:
         tell = Exports(self).tell
         tell(outputs.URL, self.entrance.url, f"Where {self._application.title} is")
-        if self.entrance.accelerator is not None:
-            scheme = "https" if self._settings.https else "http"
-            tell(
-                outputs.ACCELERATOR_URL,
-                f"{scheme}://{self.entrance.accelerator.dns_name}",
-                "The accelerator's own address",
-            )
+        if self.entrance.accelerator_url is not None:
+            tell(outputs.ACCELERATOR_URL, self.entrance.accelerator_url, "The accelerator's own address")
+        if self.mail is not None:
+            tell(outputs.MAIL_SECRET, self.mail.server.secret, "For aws secretsmanager rotate-secret")
         tell(outputs.CLUSTER, self.cluster.ref, "For aws ecs execute-command")
         tell(outputs.SERVICE, self.service.attr_name, "For aws ecs update-service")
         tell(outputs.SETUP_FUNCTION, self.setup.runner.function.ref, "Invoke it with {} to run the set-up task again")

@@ -13,7 +13,7 @@ from hostemr.deployment.openemr import OPENEMR
 from hostemr.deployment.openmrs import OPENMRS, heap_megabytes
 from hostemr.deployment.outputs import export_name, stack_names
 
-NOWHERE = Places(region="eu-central-1")
+NOWHERE = Places()
 
 
 @pytest.mark.parametrize("application", APPLICATIONS.values(), ids=lambda one: one.name)
@@ -81,7 +81,7 @@ class TestOpenMRS:
         assert health.command.endswith("/openmrs/health/started")
 
     def test_storage_and_cache_are_told_as_system_properties(self) -> None:
-        places = Places(region="eu-central-1", attachments_bucket="our-bucket", peers="tasks.internal")
+        places = Places(attachments_bucket="our-bucket", peers="tasks.internal")
         told = OPENMRS.main.environment(load("openmrs", {}), places)["EXTRA_JAVA_OPTS"].split()
         assert "-Dstorage.type=s3" in told
         assert "-Dstorage.s3.bucketName=our-bucket" in told

@@ -100,6 +100,9 @@ _OWN: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "openmrs_attachment_storage": ("s3",),
         "openmrs_clustered_cache": (True,),
         "openmrs_search_uris": ("https://search.example.org",),
+        "openmrs_demo_data": (True,),
+        "openmrs_module_web_admin": (True,),
+        "openmrs_frontend_config_urls": ("/openmrs/spa/our.json",),
         "openmrs_upload_megabytes": (50,),
     },
 }

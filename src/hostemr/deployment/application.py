@@ -33,6 +33,8 @@ class FileShare:
     """Part of logical ids: never renamed, because the patients' files hang on it."""
     owner_uid: int
     owner_gid: int
+    secrets: tuple[str, ...]
+    """Patterns of what no copy for other purposes may hold: credentials and keys. Source: the images' own layout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,6 @@ class Health:
 class Places:
     """What is known only when the stacks are made: names and addresses of their parts, where there are such parts."""
 
-    region: str
     attachments_bucket: str | None = None
     """The bucket of patients' attachments, where they are not among the files."""
     peers: str | None = None
@@ -185,6 +186,8 @@ class Application:
     """Whether there can be a bucket of attachments."""
     drain_seconds: int
     """How long a request may still take when its task is to end."""
+    starts_in_turn: Callable[[FargateSettings], bool]
+    """Whether its tasks start one after the other, so that the last waits for all others."""
     restarts_for_credentials: bool
     """Whether it reads its credentials only when it starts, so that a rotation has to restart it."""
 

@@ -61,6 +61,11 @@ def _of_running(settings: FargateSettings) -> list[str]:
             f"no digest is given for {', '.join(loose)}: a tag can be moved to another image between two starts of a "
             f"task; pin {_digest_settings(settings)}"
         )
+    if settings.demo_data:
+        found.append(
+            "openmrs_demo_data is true: the demonstration makes users whose passwords everybody can read; turn it off, "
+            "and begin with an empty database, before there are real patients"
+        )
     if settings.application == "openmrs" and settings.minimum_capacity != settings.maximum_capacity:
         found.append(
             f"openmrs_service_fargate_maximum_capacity {settings.maximum_capacity} is above the minimum "
@@ -70,7 +75,7 @@ def _of_running(settings: FargateSettings) -> list[str]:
     if settings.application == "openmrs" and settings.maximum_capacity > 1 and not settings.search_uris:
         found.append(
             f"openmrs_search_uris is null and up to {settings.maximum_capacity} tasks run, each with a search index of "
-            "its own: none finds by name a patient whom another has registered since it started, who may then be "
+            "its own: none finds a patient whom another has registered since it started, who may then be "
             "registered twice; give the address of a search cluster, or run one task"
         )
     if not settings.rds_deletion_protection:

@@ -103,7 +103,14 @@ OPENEMR = Application(
     database_user="openemr",
     administrator="admin",
     # The image's user apache.
-    files=FileShare(name="Sites", owner_uid=1000, owner_gid=1000),
+    files=FileShare(
+        name="Sites",
+        owner_uid=1000,
+        owner_gid=1000,
+        # The database's password, and the keys that sign API tokens. What deciphers documents goes along: without it
+        # they could not be read.
+        secrets=("*sqlconf.php*", "*/documents/certificates/*"),
+    ),
     names=EnvironmentNames(
         database_host="MYSQL_HOST",
         database_port="MYSQL_PORT",
@@ -170,5 +177,6 @@ OPENEMR = Application(
     peer_ports=None,
     keeps_attachments_in_s3=False,
     drain_seconds=60,
+    starts_in_turn=lambda _: False,
     restarts_for_credentials=False,
 )

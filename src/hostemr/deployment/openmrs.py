@@ -34,7 +34,11 @@ def heap_megabytes(task_memory: int) -> int:
 def _for_the_set_up(settings: FargateSettings, url: str) -> Mapping[str, str]:
     """The backend reads its settings at each start, so the set-up is told of memory and of the search index alone."""
     del url
-    return {"HEAP_MEGABYTES": str(heap_megabytes(_SETUP_MEMORY)), **_search(settings)}
+    return {"HEAP_MEGABYTES": str(heap_megabytes(_SETUP_MEMORY)), **_demonstration(settings), **_search(settings)}
+
+
+def _demonstration(settings: FargateSettings) -> dict[str, str]:
+    return {"DEMO_DATA": "yes" if settings.demo_data else "no"}
 
 
 def _search(settings: FargateSettings) -> dict[str, str]:
@@ -60,6 +64,8 @@ def _backend(settings: FargateSettings, places: Places) -> Mapping[str, str]:
     return {
         "HEAP_MEGABYTES": str(heap_megabytes(settings.task_memory)),
         "ATTACHMENT_STORAGE": settings.attachment_storage,
+        "OMRS_MODULE_WEB_ADMIN": str(settings.module_web_admin).lower(),
+        **_demonstration(settings),
         **(
             {"EXTRA_JAVA_OPTS": " ".join(f"-D{name}={value}" for name, value in properties.items())}
             if properties
@@ -69,12 +75,12 @@ def _backend(settings: FargateSettings, places: Places) -> Mapping[str, str]:
     }
 
 
-def _frontend(_settings: FargateSettings, _places: Places) -> Mapping[str, str]:
+def _frontend(settings: FargateSettings, _: Places) -> Mapping[str, str]:
     """As upstream's compose file has it (openmrs/openmrs-distro-referenceapplication, docker-compose.yml)."""
     return {
         "SPA_PATH": "/openmrs/spa",
         "API_URL": "/openmrs",
-        "SPA_CONFIG_URLS": "/openmrs/spa/config-core_demo.json",
+        "SPA_CONFIG_URLS": ",".join(settings.frontend_config_urls),
     }
 
 
@@ -124,7 +130,7 @@ OPENMRS = Application(
     database_user="openmrs",
     administrator="admin",
     # The image's user, in the group root.
-    files=FileShare(name="Shared", owner_uid=1001, owner_gid=0),
+    files=FileShare(name="Shared", owner_uid=1001, owner_gid=0, secrets=("hostemr/*", "*-runtime.properties*")),
     names=EnvironmentNames(
         database_host="OMRS_DB_HOSTNAME",
         database_port="OMRS_DB_PORT",
@@ -195,5 +201,7 @@ OPENMRS = Application(
     keeps_attachments_in_s3=True,
     # As long as the load balancer lets a request take.
     drain_seconds=300,
+    # Each builds its search index while no other does.
+    starts_in_turn=lambda settings: not settings.search_uris,
     restarts_for_credentials=True,
 )

@@ -231,3 +231,14 @@ def _search_uri(value: Any) -> str:
 
 
 SEARCH_URIS = or_null(Kind("an https address, or a list of them", lambda value: _each(value, _search_uri)), absent=())
+
+_CONFIG = re.compile(r"(https://[a-z0-9.-]+)?/[A-Za-z0-9._~/-]+")
+
+
+def _config_url(value: Any) -> str:
+    if not isinstance(value, str) or not _CONFIG.fullmatch(value):
+        raise ValueError(f"expected paths or https addresses such as /openmrs/spa/config-core_demo.json, got {value!r}")
+    return value
+
+
+CONFIG_URLS = Kind("a path or https address, or a list of them", lambda value: _each(value, _config_url))

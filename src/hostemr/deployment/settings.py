@@ -66,6 +66,9 @@ class FargateSettings:
     attachment_storage: AttachmentStorage
     clustered_cache: bool
     search_uris: tuple[str, ...]
+    demo_data: bool
+    module_web_admin: bool
+    frontend_config_urls: tuple[str, ...]
     upload_megabytes: int
 
     aurora_minimum_capacity: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hostemr.deployment.fargate import TASK_MEMORY
 from hostemr.deployment.parsers import (
     BOOLEAN,
+    CONFIG_URLS,
     IMAGE,
     IMAGE_MAYBE_TAGGED,
     SEARCH_URIS,
@@ -249,8 +250,37 @@ APPLICATION = (
         kind=SEARCH_URIS,
         default=(),
         meaning="Addresses of an Elasticsearch or OpenSearch cluster of your own, for a search index that all tasks "
-        "share. Null gives each task an index of its own, and then one does not find by name the patients whom another "
+        "share. Null gives each task an index of its own, and then one does not find the patients whom another "
         "has registered since it started. Needs version 3.6.0 or later.",
+        applications=("openmrs",),
+        elsewhere=(),
+    ),
+    Setting(
+        name="openmrs_demo_data",
+        attribute="demo_data",
+        kind=BOOLEAN,
+        default=False,
+        meaning="Keeps the reference application's demonstration: patients made up, and users whose passwords "
+        "everybody can read. Only for a look without real patients, and what it has made stays.",
+        applications=("openmrs",),
+        elsewhere=False,
+    ),
+    Setting(
+        name="openmrs_module_web_admin",
+        attribute="module_web_admin",
+        kind=BOOLEAN,
+        default=False,
+        meaning="Lets administrators start and stop modules in the browser, in the one task that they are with. What "
+        "they upload there is gone with the task.",
+        applications=("openmrs",),
+        elsewhere=False,
+    ),
+    Setting(
+        name="openmrs_frontend_config_urls",
+        attribute="frontend_config_urls",
+        kind=CONFIG_URLS,
+        default=("/openmrs/spa/config-core_demo.json",),
+        meaning="Where the frontend finds its configuration; another image of the frontend may have another.",
         applications=("openmrs",),
         elsewhere=(),
     ),

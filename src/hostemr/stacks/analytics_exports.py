@@ -16,11 +16,6 @@ from hostemr.stacks.policies import REGION, URL_SUFFIX, arn, policy, service_rol
 
 IMAGE = "public.ecr.aws/aws-cli/aws-cli:2.36.49"
 _MOUNTED = "/export"
-_STAYS = ("*sqlconf.php*", "*-runtime.properties*", "*/documents/certificates/*")
-"""Patterns of what opens something else: the database's password, and the keys that sign OpenEMR's API tokens.
-
-What deciphers documents goes along: without it they could not be read.
-"""
 _VOLUME = "files"
 
 
@@ -144,7 +139,7 @@ class FilesExport(Construct):
                         "--delete",
                         "--no-follow-symlinks",
                         "--only-show-errors",
-                        *(f"--exclude={pattern}" for pattern in _STAYS),
+                        *(f"--exclude={pattern}" for pattern in share.secrets),
                     ],
                     # The command line keeps a note of its session at home, and this user has none.
                     "environment": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108, the container's own

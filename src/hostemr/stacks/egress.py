@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
@@ -69,7 +70,15 @@ class Egress(Construct):
             if wanted:
                 allow_out(self, name, source=tasks_group_id, port=port, why="Mail")
 
-    def through_endpoints(self, *, tasks_group_id: str, audit_bucket: str, with_exec: bool, with_mail: bool) -> None:
+    def through_endpoints(
+        self,
+        *,
+        tasks_group_id: str,
+        audit_bucket: str,
+        attachments_bucket: str | None,
+        with_exec: bool,
+        with_mail: bool,
+    ) -> None:
         """Reach the few AWS services that a task needs by private addresses, and nothing else at all."""
         group = security_group(self, "Endpoints", vpc_id=self._vpc_id, purpose="Endpoints of AWS services")
         allow(
@@ -128,6 +137,18 @@ class Egress(Construct):
                             f"arn:{PARTITION}:s3:::{audit_bucket}/exec/*",
                         ],
                     },
+                    *(_to_attachments(attachments_bucket) if attachments_bucket is not None else ()),
                 ],
             },
         )
+
+
+def _to_attachments(bucket: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": ["s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+            "Resource": [f"arn:{PARTITION}:s3:::{bucket}", f"arn:{PARTITION}:s3:::{bucket}/*"],
+        }
+    ]

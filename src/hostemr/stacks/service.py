@@ -23,7 +23,6 @@ from hostemr.stacks.exports import Exports, Imports
 from hostemr.stacks.mail import HELP, Mail
 from hostemr.stacks.notices import tell_of_deployments
 from hostemr.stacks.peers import Peers
-from hostemr.stacks.policies import REGION
 from hostemr.stacks.pulled_images import cache_prefix, pulled
 from hostemr.stacks.received_mail import ReceivedMail
 from hostemr.stacks.roots import root_certificate
@@ -122,6 +121,7 @@ class ServiceStack(cdk.Stack):
             egress.through_endpoints(
                 tasks_group_id=self.tasks_group,
                 audit_bucket=data["AuditBucket"],
+                attachments_bucket=self._attachments_bucket(),
                 with_exec=settings.enable_ecs_exec,
                 with_mail=settings.configure_ses,
             )
@@ -131,6 +131,9 @@ class ServiceStack(cdk.Stack):
             smtps=settings.open_smtp_port,
         )
         return egress
+
+    def _attachments_bucket(self) -> str | None:
+        return self._data["AttachmentsBucket"] if self._settings.attachment_storage == "s3" else None
 
     def _cache(self) -> Cache:
         return Cache(
@@ -195,8 +198,7 @@ class ServiceStack(cdk.Stack):
                     attribute: pulled(image, settings, self.stack_name) for attribute, image in settings.images.items()
                 },
                 places=Places(
-                    region=REGION,
-                    attachments_bucket=data["AttachmentsBucket"] if settings.attachment_storage == "s3" else None,
+                    attachments_bucket=self._attachments_bucket(),
                     peers=self.peers.name if self.peers else None,
                 ),
                 database_host=data["DatabaseHost"],
@@ -286,7 +288,7 @@ class ServiceStack(cdk.Stack):
                 "deploymentCircuitBreaker": {"enable": True, "rollback": True},
             },
             enable_execute_command=settings.enable_ecs_exec,
-            health_check_grace_period_seconds=application.start_seconds,
+            health_check_grace_period_seconds=application.start_seconds * self._starts_before_the_last(),
             load_balancers=[
                 {
                     "containerName": application.entrance,
@@ -310,6 +312,11 @@ class ServiceStack(cdk.Stack):
             service.add_resource_dependency(needed)
         service.add_resource_dependency(self.setup.done)
         return service
+
+    def _starts_before_the_last(self) -> int:
+        """How many starts the last of a deployment's tasks may have to wait for, its own among them."""
+        settings = self._settings
+        return settings.minimum_capacity if self._application.starts_in_turn(settings) else 1
 
     def _scale(self) -> None:
         settings = self._settings

@@ -136,6 +136,20 @@ hand_over() {
     fi
 }
 
+index_place() {
+    printf '%s %s\n' "${OMRS_SEARCH:-lucene}" "${OMRS_SEARCH_ES_URIS:-}"
+}
+
+# A note in the database says that there is a search index. It knows nothing of where: in another place there is none
+# yet, and nobody would be found.
+move_index() {
+    ! index_place | cmp -s - "$handed_over/index" || return 0
+    say "having OpenMRS build its search index where it is to be now"
+    change "UPDATE \`$database_name\`.global_property SET property_value = '' WHERE property = 'search.indexVersion'"
+    mkdir -p "$handed_over"
+    index_place >"$handed_over/index"
+}
+
 mark_installed() {
     mkdir -p "$handed_over"
     printf '%s\n' "${IMAGE_REFERENCE:-}" >"$handed_over/installed.new"
@@ -161,6 +175,7 @@ configure() {
                 [ -f "$handed_over/encryption.properties" ] ||
                     say "no encryption key came with it: OpenMRS falls back to the one that all installations know"
             fi
+            move_index
             if [ "$state" = installed ] && same_image && [ -f "$handed_over/installed" ]; then
                 say "it is installed"
                 say "done"
@@ -171,6 +186,7 @@ configure() {
     esac
     say "handing over to the workers"
     hand_over
+    index_place >"$handed_over/index"
     state_write installed ''
     mark_installed
     say "done"

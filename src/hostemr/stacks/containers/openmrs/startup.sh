@@ -7,6 +7,7 @@ startup_pid=''
 # master's. The two are true or false: whether it may create tables, and whether it may change what there is.
 startup() {
     quiet_startup
+    drop_demonstration
     (
         for name in $(environment_names); do
             case $name in
@@ -32,6 +33,15 @@ startup() {
     at_exit startup_stop
 }
 
+# The reference application's images bring a module that makes patients up, and with them users whose passwords
+# everybody can read. Upstream's own images without a demonstration lack it too.
+drop_demonstration() {
+    [ "${DEMO_DATA:-no}" != yes ] || return 0
+    for module in "$distribution"/openmrs_modules/referencedemodata-*.omod; do
+        [ ! -e "$module" ] || { say "leaving out the demonstration: ${module##*/}" && rm -f "$module"; }
+    done
+}
+
 # Before core 2.8.9 it prints the files in which it has written the passwords.
 quiet_startup() {
     # shellcheck disable=SC2016 # the file's own words
@@ -50,6 +60,7 @@ check_java() {
     # Upstream puts them between double quotes in a script.
     check EXTRA_JAVA_OPTS '[A-Za-z0-9 ._:/=,@+-]*'
     check ATTACHMENT_STORAGE '(files|efs|s3)?'
+    check DEMO_DATA '(yes|no)?'
 }
 
 # All processes that come from the start script: it starts Tomcat in the background and hands no signal on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -111,6 +112,7 @@ def commands(page: Path, program: str) -> list[list[str]]:
 
 AWS_CLI_OWN = {
     ("s3", "cp"): {"--recursive"},
+    ("s3", "ls"): set(),
     ("logs", "tail"): {"--log-stream-name-prefix", "--since", "--follow"},
     ("cloudformation", "wait"): {"--stack-name"},
     ("ecs", "execute-command"): {"--cluster", "--task", "--container", "--interactive", "--command"},
@@ -141,23 +143,104 @@ def test_every_aws_command_in_the_docs_exists() -> None:
 
 
 def test_every_setting_in_a_command_of_the_docs_is_valid() -> None:
-    """What stands after `--set` and the CDK's `-c`, as it stands."""
+    """What stands after `--set` and the CDK's `-c`, as it stands, for the application of the command or the page."""
     found = 0
     for page in PAGES:
         for words in commands(page, "hostemr") + commands(page, "cdk"):
             given = [after for before, after in pairwise(words) if before in {"--set", "-c"}]
-            load("openemr", assignments(given))
+            application = "openmrs" if "openmrs" in words or "openmrs" in page.name else "openemr"
+            load(application, assignments(given))
             found += len(given)
-    assert found > 0
+    assert found > 2
 
 
-def test_every_name_in_the_guide_that_looks_like_a_setting_is_one() -> None:
-    text = (ROOT / "docs/040_openemr_on_fargate.md").read_text()
+GUIDES = {
+    "040_openemr_on_fargate.md": ["openemr"],
+    "045_options.md": ["openemr", "openmrs"],
+    "050_openmrs_on_fargate.md": ["openmrs"],
+    "060_analytics.md": ["openemr", "openmrs"],
+}
+"""The operators' guides, and whose settings they speak of."""
+GUIDES_OF = {
+    application: [guide for guide, whose in GUIDES.items() if application in whose]
+    for application in ("openemr", "openmrs")
+}
+WAYS_OUT = {"nat_per_zone", "one_nat", "public_ip"}
+NOT_SETTINGS = {
+    *WAYS_OUT,
+    "daily_weekly_monthly7_year_retention",
+    "client_id",
+    "client_secret",
+    "patient_data",
+    "form_encounter",
+    "age_band",
+}
+
+
+def names_of_settings(text: str) -> set[str]:
+    """What stands in backticks and is spelled as settings are."""
+    return set(re.findall(r"`([a-z]+[0-9]*(?:_[a-z0-9]+)+)`", text))
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_name_in_a_guide_that_looks_like_a_setting_is_one(guide: str) -> None:
     # What others call theirs stands in the first column of the last table.
-    ours = text.partition("## Coming from the seed")[0]
-    known = {row.key("openemr") for row in settings_of("openemr")}
-    ways_out = {"nat_per_zone", "one_nat", "public_ip"}
-    not_settings = {"daily_weekly_monthly7_year_retention", "client_id", "client_secret"} | ways_out
-    named = set(re.findall(r"`([a-z]+(?:_[a-z0-9]+)+)`", ours))
-    assert named - known <= not_settings
-    assert len(named & known) > 15
+    ours = (ROOT / "docs" / guide).read_text().partition("## Coming from the seed")[0]
+    known = {row.key(application) for application in GUIDES[guide] for row in settings_of(application)}
+    assert names_of_settings(ours) - known <= NOT_SETTINGS
+    assert names_of_settings(ours) & known
+
+
+@pytest.mark.parametrize("application", GUIDES_OF)
+def test_every_setting_of_the_seeds_is_in_a_guide_of_its_application(application: str) -> None:
+    told = "".join((ROOT / "docs" / guide).read_text() for guide in GUIDES_OF[application])
+    # `…_maximum_capacity` is the end of a name whose beginning stands before it.
+    ends = set(re.findall(r"`…(_[a-z0-9_]+)`", told))
+    for row in settings_of(application):
+        name = row.key(application)
+        if row.source == "seed":
+            assert f"`{name}`" in told or any(name.endswith(end) for end in ends) or f'"{name}"' in told, name
+
+
+def heading_of(anchor: str) -> str:
+    """A heading's anchor as forges make it: small letters, hyphens, no punctuation."""
+    return re.sub(r"[^a-z0-9 _-]", "", anchor.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_into_a_page_lead_to_a_heading(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+        other = page.parent / target if target else page
+        headings = re.findall(r"^#+ (.+)$", other.read_text(), re.MULTILINE)
+        assert anchor in {heading_of(heading) for heading in headings}, (target, anchor)
+
+
+SAMPLES = {"openemr": "clinic", "openmrs": "everything"}
+"""A sample of each application whose snapshots have the outputs that its guides name."""
+
+
+def outputs_of(application: str, stack: str = "*") -> dict[str, str | None]:
+    """What a sample's stacks tell, by name: the export's name where it is one."""
+    told: dict[str, str | None] = {}
+    for snapshot in ROOT.glob(f"tests/snapshots/{application}/{SAMPLES[application]}-{stack}.json"):
+        for name, output in json.loads(snapshot.read_text())["Outputs"].items():
+            told[name] = output["Export"]["Name"] if "Export" in output else None
+    return told
+
+
+@pytest.mark.parametrize("application", GUIDES_OF)
+def test_every_output_and_export_in_a_command_of_the_guides_exists(application: str) -> None:
+    told = outputs_of(application)
+    for guide in GUIDES_OF[application]:
+        text = (ROOT / "docs" / guide).read_text()
+        exports = set(re.findall(rf"{application}-data:[A-Za-z0-9]+", text))
+        outputs = set(re.findall(r"OutputKey=='([A-Za-z]+)'", text))
+        assert exports <= set(told.values()), guide
+        if guide != "045_options.md" or application == "openmrs":  # its commands are for OpenMRS
+            assert outputs <= {name for name, export in told.items() if export is None}, guide
+
+
+def test_the_table_of_analytics_has_every_output_of_its_stack() -> None:
+    table = (ROOT / "docs/060_analytics.md").read_text().partition("| Output | |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([A-Z][A-Za-z]+)`", table)) - {"ServerlessAnalyticsUser"}
+    assert named == set(outputs_of("openmrs", "analytics"))

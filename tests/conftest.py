@@ -39,7 +39,7 @@ def anyio_backend() -> str:
 def mariadb_server() -> Iterator[PrivateMariaDB]:
     if not mariadb.installed():
         pytest.skip("needs mariadb-server-core")
-    with PrivateMariaDB() as server:
+    with PrivateMariaDB(parent=mariadb.memory()) as server:
         yield server
 
 

@@ -15,7 +15,12 @@ from tests.stacks.synthesis import synthesize
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
+    """A plan, made where an earlier one was."""
     out = tmp_path_factory.mktemp("plan")
+    (out / "openemr").mkdir()
+    (out / "openemr" / "openemr-data-south.template.json").write_text("{}")
+    (out / "openemr" / "openemr-data.template.json").write_text("{}")
+    (out / "openemr" / "notes.txt").write_text("kept")
     return plan("openemr", {"size": "trial"}, out), out
 
 
@@ -45,16 +50,11 @@ class TestPlan:
         assert made.acknowledged["AwsSolutions-ECS2"] == 3
         assert any("certificate_arn is null" in warning for warning in made.warnings)
 
-    def test_an_earlier_plan_is_replaced(self, trial: tuple[Plan, Path], tmp_path: Path) -> None:
-        old = tmp_path / "openemr" / "openemr-data-south.template.json"
-        old.parent.mkdir()
-        old.write_text("{}")
-        other = tmp_path / "openemr" / "notes.txt"
-        other.write_text("kept")
-        plan("openemr", {"size": "trial"}, tmp_path)
-        assert not old.exists()
-        assert other.read_text() == "kept"
-        del trial
+    def test_an_earlier_plan_is_replaced_and_nothing_else(self, trial: tuple[Plan, Path]) -> None:
+        made, out = trial
+        found = {path.name for path in (out / "openemr").iterdir()}
+        assert found == {stack.template.name for stack in made.stacks} | {"notes.txt"}
+        assert (out / "openemr" / "notes.txt").read_text() == "kept"
 
     def test_all_wrong_settings_come_at_once(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError) as told:
@@ -83,9 +83,11 @@ class TestVerb:
 
     def test_json_is_whole(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["plan", "--set", "size=trial", "--out", str(tmp_path), "--json"]) == 0
-        [told] = json.loads(capsys.readouterr().out)
-        assert told["deployment"] == "openemr"
-        assert [stack["name"] for stack in told["stacks"]] == ["openemr-data", "openemr-service"]
+        told = json.loads(capsys.readouterr().out)
+        assert {one["deployment"]: [stack["name"] for stack in one["stacks"]] for one in told} == {
+            "openemr": ["openemr-data", "openemr-service"],
+            "openmrs": ["openmrs-data", "openmrs-service"],
+        }
 
     def test_wrong_settings_end_with_2(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["plan", "openemr", "--set", "sizee=trial", "--out", str(tmp_path)]) == 2

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
@@ -23,13 +24,21 @@ from cryptography import x509
 from tests.peers import mariadb
 from tests.peers.certificates import self_signed
 from tests.peers.mariadb import PrivateMariaDB
+from tests.peers.preloaded import PreloadedServer
+from tests.peers.preloaded import hostemr as preloaded_hostemr
 from tests.peers.server import ServerProcess, clean_environment, hostemr
 
 pytestmark = pytest.mark.real
 
 
-def register(url: str, email: str, **fields: str) -> httpx.Response:
-    return httpx.post(f"{url}/api/registration", data={"email": email, **fields}, timeout=60, verify=False)
+def new_client() -> httpx.Client:
+    """Connections that last. Nothing here is HTTPS, and loading certificates would cost more than a request."""
+    return httpx.Client(verify=False, timeout=60)
+
+
+def register(url: str, email: str, client: httpx.Client | None = None, **fields: str) -> httpx.Response:
+    with nullcontext(client) if client else new_client() as one:
+        return one.post(f"{url}/api/registration", data={"email": email, **fields})
 
 
 def count(url: str) -> int:
@@ -87,7 +96,7 @@ def test_a_worker_of_its_own_sends_and_stops(tmp_path: Path) -> None:
 
 
 def test_several_servers_start_at_once_on_one_empty_database(database_url: str, tmp_path: Path) -> None:
-    servers = [ServerProcess(database_url, tmp_path / str(number)) for number in range(3)]
+    servers = [PreloadedServer(database_url, tmp_path / str(number)) for number in range(3)]
     try:
         with ThreadPoolExecutor(3) as threads:
             list(threads.map(lambda server: server.start(), servers))
@@ -115,17 +124,17 @@ def test_what_was_answered_with_201_survives_kill_9(database_url: str, tmp_path:
                 return
 
     for _ in range(3):
-        with ServerProcess(database_url, tmp_path) as server, ThreadPoolExecutor(8) as threads:
+        with PreloadedServer(database_url, tmp_path) as server, ThreadPoolExecutor(8) as threads:
             for number in range(8):
                 threads.submit(load, number, server.url)
             time.sleep(0.7)
             server.kill()
     stopping.set()
     assert len(answered) > 20
-    with ServerProcess(database_url, tmp_path) as server:
+    with PreloadedServer(database_url, tmp_path) as server, new_client() as client:
         assert count(server.url) >= len(set(answered))
         for email in set(answered):
-            assert register(server.url, email).status_code == 409, f"{email} was lost"
+            assert register(server.url, email, client).status_code == 409, f"{email} was lost"
 
 
 @pytest.mark.parametrize("outage", ["killed", "frozen"])
@@ -151,8 +160,8 @@ def test_a_database_that_goes_away_for_ten_seconds(tmp_path: Path, outage: str) 
 
     variables = {"HOSTEMR_DATABASE_TIMEOUT_SECONDS": "2"}
     with (
-        PrivateMariaDB() as database,
-        ServerProcess(database.create_database("registration"), tmp_path, **variables) as server,
+        PrivateMariaDB(parent=mariadb.memory()) as database,
+        PreloadedServer(database.create_database("registration"), tmp_path, **variables) as server,
     ):
         with ThreadPoolExecutor(6) as threads:
             loads = [threads.submit(load, number, server.url) for number in range(6)]
@@ -186,7 +195,7 @@ def test_a_port_in_use_is_one_line_and_a_hint(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = serve_and_fail(tmp_path, "--port", str(port))
+        done = hostemr("serve", "--port", str(port), folder=tmp_path)
     assert done.returncode == 3
     assert f"error: Port {port} of 127.0.0.1 is in use by another program." in done.stderr
     assert "hint: choose another one with HOSTEMR_PORT" in done.stderr
@@ -194,11 +203,11 @@ def test_a_port_in_use_is_one_line_and_a_hint(tmp_path: Path) -> None:
 
 
 def serve_and_fail(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return hostemr("serve", *arguments, folder=folder, **variables)
+    return preloaded_hostemr("serve", *arguments, folder=folder, **variables)
 
 
 def test_wrong_settings_are_all_told_and_exit_with_2(tmp_path: Path) -> None:
-    done = serve_and_fail(tmp_path, "--port", "x", HOSTEMR_PROT="1")
+    done = hostemr("serve", "--port", "x", folder=tmp_path, HOSTEMR_PROT="1")
     assert done.returncode == 2
     assert "error: HOSTEMR_PROT is no setting of hostemr; did you mean HOSTEMR_PORT?" in done.stderr
     assert "error: --port is 'x'" in done.stderr
@@ -244,8 +253,7 @@ def test_a_file_that_is_no_database_is_not_touched(tmp_path: Path, content: byte
 
 def test_a_newer_schema_is_refused_with_4(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/r.sqlite3"
-    with ServerProcess(database, tmp_path):
-        pass
+    assert preloaded_hostemr("registration", "migrate", "--database", database, folder=tmp_path).returncode == 0
     connection = sqlite3.connect(tmp_path / "r.sqlite3")
     connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.commit()
@@ -265,11 +273,11 @@ def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
     server = ServerProcess(f"sqlite:///{tmp_path}/r.sqlite3", tmp_path)
     server._command[1:3] = ["-c", script]
     answered = []
-    with server:
+    with server, new_client() as client:
         statuses = set()
         for number in range(3000):
             email = f"user{number}@{'long' * 15}.example.org"
-            reply = register(server.url, email, version="8.0.0")
+            reply = register(server.url, email, client, version="8.0.0")
             statuses.add(reply.status_code)
             if reply.status_code == 201:
                 answered.append(email)
@@ -277,12 +285,12 @@ def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
                 break
         assert statuses == {201, 503}
         assert httpx.get(f"{server.url}/healthz").status_code == 200
-    with ServerProcess(f"sqlite:///{tmp_path}/r.sqlite3", tmp_path) as healthy:
+    with PreloadedServer(f"sqlite:///{tmp_path}/r.sqlite3", tmp_path) as healthy:
         assert count(healthy.url) == len(answered)
 
 
 def test_metrics_are_served_on_a_port_of_their_own(tmp_path: Path) -> None:
-    with ServerProcess(f"sqlite:///{tmp_path}/r.sqlite3", tmp_path, HOSTEMR_METRICS_PORT="0") as server:
+    with PreloadedServer(f"sqlite:///{tmp_path}/r.sqlite3", tmp_path, HOSTEMR_METRICS_PORT="0") as server:
         register(server.url, "admin@clinic.example.org")
         register(server.url, "admin@clinic.example.org")
         httpx.get(f"{server.url}/unsubscribe/{'0' * 32}")
@@ -295,7 +303,7 @@ def test_metrics_are_served_on_a_port_of_their_own(tmp_path: Path) -> None:
 
 
 def test_logs_are_json_with_ids_and_without_addresses(tmp_path: Path) -> None:
-    with ServerProcess(f"sqlite:///{tmp_path}/r.sqlite3", tmp_path) as server:
+    with PreloadedServer(f"sqlite:///{tmp_path}/r.sqlite3", tmp_path) as server:
         reply = httpx.post(
             f"{server.url}/api/registration?email=query@clinic.example.org",
             data={"email": "admin@clinic.example.org"},
@@ -314,13 +322,13 @@ def test_a_legacy_table_is_pointed_out(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "r.sqlite3")
     connection.execute("CREATE TABLE product (uuid CHAR(36), email VARCHAR(128))")
     connection.close()
-    with ServerProcess(f"sqlite:///{tmp_path}/r.sqlite3", tmp_path) as server:
+    with PreloadedServer(f"sqlite:///{tmp_path}/r.sqlite3", tmp_path) as server:
         assert "hostemr registration import" in server.log
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_hosts(tmp_path: Path, host: str) -> None:
-    with ServerProcess(f"sqlite:///{tmp_path}/r.sqlite3", tmp_path, "--host", host) as server:
+    with PreloadedServer(f"sqlite:///{tmp_path}/r.sqlite3", tmp_path, "--host", host) as server:
         assert register(server.url, "admin@clinic.example.org").status_code == 201
         # A peer that sends half a request and hangs up troubles nobody.
         port = int(server.url.rpartition(":")[2])
@@ -351,10 +359,10 @@ def test_tls_to_the_database_is_verified(tmp_path: Path) -> None:
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     ours, other = self_signed(tmp_path, address), self_signed(tmp_path, address)
     options = [f"--ssl-cert={ours}", f"--ssl-key={ours}", "--require-secure-transport=ON"]
-    with PrivateMariaDB(*options) as database:
+    with PrivateMariaDB(*options, parent=mariadb.memory()) as database:
         database.execute("CREATE DATABASE registration CHARACTER SET utf8mb4")
         url = database.url("registration")
-        with ServerProcess(f"{url}?ssl_ca={ours}", tmp_path) as server:
+        with PreloadedServer(f"{url}?ssl_ca={ours}", tmp_path) as server:
             assert register(server.url, "admin@clinic.example.org").status_code == 201
         done = serve_and_fail(tmp_path, "--port", "0", "--database", f"{url}?ssl_ca={other}")
         assert done.returncode == 3

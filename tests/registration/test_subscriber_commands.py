@@ -11,7 +11,7 @@ from subprocess import CompletedProcess
 import pytest
 from sqlalchemy import create_engine
 
-from tests.peers.server import hostemr
+from tests.peers.preloaded import hostemr
 
 ADDRESS = "Admin@clinic.example.org"
 KEY = {"HOSTEMR_SECRET_KEY": "a key for the tests"}

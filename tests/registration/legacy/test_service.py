@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import csv
 import gzip
+import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +27,9 @@ from hostemr.registration.legacy.row import LegacyRow, UnreadableSource
 from hostemr.registration.legacy.service import BATCH_ROWS, Summary
 from hostemr.registration.legacy.store import LegacyStore
 from hostemr.registration.legacy.takeover import examine
+from tests.peers import mariadb
 from tests.peers.mariadb import PrivateMariaDB
+from tests.peers.preloaded import Forked
 from tests.peers.server import clean_environment
 from tests.registration.legacy.conftest import (
     REPORT,
@@ -202,7 +203,7 @@ async def test_imports_at_once_make_each_row_once(run_import: RunImport, databas
 @pytest.mark.parametrize("kind", ["mariadb"], indirect=True)
 async def test_a_database_that_goes_away_leaves_whole_batches(kind: str, tmp_path: Path) -> None:
     source = csv_file(tmp_path / "p.csv", *((identity(n), f"a{n}@example.org") for n in range(3000)))
-    with PrivateMariaDB() as server:
+    with PrivateMariaDB(parent=mariadb.memory()) as server:
         url = server.create_database("target")
         database = await open_database(url)
         positions: list[int] = []
@@ -248,12 +249,12 @@ def test_an_import_that_is_killed_ends_as_one_that_is_not(
     urls = {name: new_database() for name in ("killed", "undisturbed")}
     asyncio.run(make_tables(urls["killed"]))
 
-    def start(name: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "hostemr", "registration", "import", str(large_source)]
-        command += ["--database", urls[name], "--report", str(tmp_path / f"{name}.csv")]
-        return subprocess.Popen(
-            command, env=clean_environment(), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+    def start(name: str) -> Forked:
+        command = ["registration", "import", str(large_source), "--database", urls[name]]
+        command += ["--report", str(tmp_path / f"{name}.csv")]
+        with Path(os.devnull).open("r+") as nothing:
+            streams = (nothing.fileno(),) * 3
+            return Forked(*command, folder=tmp_path, environment=clean_environment(), streams=streams)
 
     def installations() -> int:
         return int(run_sql(urls["killed"], "SELECT COUNT(*) FROM installation")[0][0])
@@ -266,7 +267,7 @@ def test_an_import_that_is_killed_ends_as_one_that_is_not(
             assert process.poll() is None, "it ended before it could be killed"
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.wait(timeout=20)
         assert installations() < 19_000
     assert start("killed").wait(timeout=120) == 1
     assert state(urls["killed"]) == state(urls["undisturbed"])

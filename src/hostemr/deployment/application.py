@@ -94,6 +94,8 @@ class Container:
     environment: Callable[[FargateSettings, Places], Mapping[str, str]] = _nothing
     health: Callable[[FargateSettings], Health] | None = None
     working_directory: str | None = None
+    user: str | None = None
+    """Whom it runs as; None leaves that to the image."""
     stop_seconds: int = 120
     """From the signal to stop until it is killed: 120 at most."""
     restarts: bool = False

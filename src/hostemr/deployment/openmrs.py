@@ -89,9 +89,9 @@ def _gateway(settings: FargateSettings, _: Places) -> Mapping[str, str]:
 
 
 _SETUP_MEMORY = 8192
-# What the backend answers once it has started; 503 before.
+# What the backend answers once it has started; 503 before. A worker that waits for its turn to start is well.
 # Source: openmrs/openmrs-core, web/.../filter/StartupFilter, the same from 2.7.0-beta on.
-_STARTED = "curl -fs -o /dev/null http://localhost:8080/openmrs/health/started"
+_STARTED = "[ -e /tmp/hostemr-waiting ] || curl -fs -o /dev/null http://localhost:8080/openmrs/health/started"
 # Whichever of the two the image has. nginx starts only when there is a certificate.
 _ALIVE = " || ".join(
     f"{command} http://127.0.0.1:8081/gateway/alive" for command in ("curl -fs -o /dev/null", "wget -q -O /dev/null")
@@ -107,7 +107,7 @@ OPENMRS = Application(
             given=frozenset({Given.DATABASE, Given.CREDENTIAL, Given.MAIL}),
             mounts={FILES: f"{_HOME}/shared", _CERTIFICATES: "/certificates"},
             environment=_backend,
-            # 300 s, and then ten times 150 s: half an hour before ECS gives up on a start.
+            # 300 s, and then ten times 150 s: half an hour before ECS gives up on a start that has begun.
             health=lambda _: Health(command=_STARTED, interval=150, retries=10, start_period=300),
             working_directory=_HOME,
         ),
@@ -116,6 +116,8 @@ OPENMRS = Application(
             name="openmrsgateway",
             image="gateway_image",
             program="gateway",
+            # It gives the folder of certificates to the backend's user, also where an image starts nginx as another.
+            user="0",
             mounts={_CERTIFICATES: "/certificates"},
             environment=_gateway,
             health=lambda _: Health(command=_ALIVE, start_period=300),

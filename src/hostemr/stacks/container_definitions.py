@@ -68,10 +68,13 @@ class ContainerDefinitions:
         secrets = {
             names.master_username: value_of(given.master_secret, "username"),
             names.master_password: value_of(given.master_secret, "password"),
-            names.administrator_username: value_of(given.administrator_secret, "username"),
-            names.administrator_password: value_of(given.administrator_secret, "password"),
         }
-        if rotating:
+        if not rotating:
+            secrets |= {
+                names.administrator_username: value_of(given.administrator_secret, "username"),
+                names.administrator_password: value_of(given.administrator_secret, "password"),
+            }
+        else:
             secrets |= {
                 names.next_username: value_of(given.database_secret, "username", NEXT_STAGE),
                 names.next_password: value_of(given.database_secret, "password", NEXT_STAGE),
@@ -180,6 +183,8 @@ class ContainerDefinitions:
             definition |= {"entryPoint": ["/bin/sh", "-c"], "command": [text]}
         if container.working_directory is not None:
             definition["workingDirectory"] = container.working_directory
+        if container.user is not None:
+            definition["user"] = container.user
         return definition
 
 

@@ -10,7 +10,8 @@ from constructs import Construct
 from hostemr.stacks.function import Function
 from hostemr.stacks.policies import policy, statement
 
-SERVICE_TIMEOUT_SECONDS = 300
+SERVICE_TIMEOUT_SECONDS = 1000
+"""Longer than a function can run: whoever waits less would go on while the function still works."""
 
 
 class Zone(Construct):

@@ -119,7 +119,7 @@ class Mail(Construct):
         send = statement(
             "ses:SendRawEmail",
             on=self.sending,
-            when={"StringLike": {"ses:FromAddress": [f"*@{domain}", f"*@*.{domain}"]}},
+            when={"StringLike": {"ses:FromAddress": f"*@{domain}"}},
         )
         group = iam.CfnGroup(self, "Senders", managed_policy_arns=[policy(self, "Send", send)])
         return iam.CfnUser(self, "Sender", groups=[group.ref])

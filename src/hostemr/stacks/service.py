@@ -314,9 +314,12 @@ class ServiceStack(cdk.Stack):
         return service
 
     def _starts_before_the_last(self) -> int:
-        """How many starts the last of a deployment's tasks may have to wait for, its own among them."""
+        """How many starts the last of the tasks that begin at once may have to wait for, its own among them.
+
+        ECS looks away for so long, so not without end: more than six at once begin where scaling is bold.
+        """
         settings = self._settings
-        return settings.minimum_capacity if self._application.starts_in_turn(settings) else 1
+        return min(settings.maximum_capacity, 6) if self._application.starts_in_turn(settings) else 1
 
     def _scale(self) -> None:
         settings = self._settings

@@ -184,7 +184,13 @@ class Tasks(Construct):
                 self,
                 "Attachments",
                 statement("s3:ListBucket", on=f"arn:{PARTITION}:s3:::{bucket}"),
-                statement("s3:GetObject", "s3:PutObject", "s3:DeleteObject", on=f"arn:{PARTITION}:s3:::{bucket}/*"),
+                statement(
+                    "s3:GetObject",
+                    "s3:PutObject",
+                    "s3:DeleteObject",
+                    "s3:AbortMultipartUpload",
+                    on=f"arn:{PARTITION}:s3:::{bucket}/*",
+                ),
                 statement(
                     "kms:Decrypt",
                     "kms:GenerateDataKey",

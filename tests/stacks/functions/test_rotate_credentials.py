@@ -125,10 +125,16 @@ def new_world(secrets: Any) -> World:
     return World(secrets, database, clock, ecs, arn)
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """moto's Secrets Manager, where each test has a secret of its own: a client takes long to make."""
     with mock_aws():
-        yield new_world(boto3.client("secretsmanager", region_name="us-east-1"))
+        yield boto3.client("secretsmanager", region_name="us-east-1")
+
+
+@pytest.fixture
+def world(client: Any) -> World:
+    return new_world(client)
 
 
 def test_six_rotations_change_both_users_and_make_every_older_password_worthless(world: World) -> None:
@@ -187,29 +193,28 @@ def test_nothing_secret_is_logged(world: World, capsys: pytest.CaptureFixture[st
     assert "first" not in said
 
 
-def test_a_function_killed_between_any_two_calls_is_taken_up_again() -> None:
-    with mock_aws():
-        client = boto3.client("secretsmanager", region_name="us-east-1")
-        for number, when in ((number, when) for number in range(100) for when in ("before", "after")):
-            world = new_world(client)
-            token = world.begin()
-            counter = itertools.count()
-            secrets = Killing(counter, number, when, of=world.secrets)
-            ecs = Killing(counter, number, when, of=world.ecs)
-            try:
-                for name in STEPS:
-                    world.step(name, token, secrets=secrets, ecs=ecs)
-            except Killed:
-                # Secrets Manager starts again from the first step.
-                world.rotate(token)
-            else:
-                break
-            world.assert_in_step()
-            assert PROVEN not in itertools.chain(*world.stages().values())
-            assert len(world.ecs.running()) == 0
-            world.rotate(world.begin())
-            world.assert_in_step()
-        assert 15 < number < 99
+def test_a_function_killed_between_any_two_calls_is_taken_up_again(client: Any) -> None:
+    # Before a call is after the one before it.
+    for number in range(100):
+        world = new_world(client)
+        token = world.begin()
+        counter = itertools.count()
+        secrets = Killing(counter, number, "after", of=world.secrets)
+        ecs = Killing(counter, number, "after", of=world.ecs)
+        try:
+            for name in STEPS:
+                world.step(name, token, secrets=secrets, ecs=ecs)
+        except Killed:
+            # Secrets Manager starts again from the first step.
+            world.rotate(token)
+        else:
+            break
+        world.assert_in_step()
+        assert PROVEN not in itertools.chain(*world.stages().values())
+        assert len(world.ecs.running()) == 0
+        world.rotate(world.begin())
+        world.assert_in_step()
+    assert 15 < number < 99
 
 
 def test_a_task_that_still_runs_is_followed_by_the_next_try_and_no_second_is_started(world: World) -> None:
@@ -479,29 +484,27 @@ def test_a_finished_rotation_that_is_finished_again_starts_nothing_anew(world: W
     assert service.restarts == 1
 
 
-def test_a_function_killed_between_any_two_calls_starts_the_service_anew_twice_at_most() -> None:
-    with mock_aws():
-        client = boto3.client("secretsmanager", region_name="us-east-1")
-        restarts = set()
-        for number in range(100):
-            world = new_world(client)
-            service = deployed(world)
-            token = world.begin()
-            counter = itertools.count()
-            secrets = Killing(counter, number, "after", of=world.secrets)
-            ecs = Killing(counter, number, "after", of=world.ecs)
-            try:
-                for name in STEPS:
-                    world.step(name, token, secrets=secrets, ecs=ecs)
-            except Killed:
-                world.rotate(token)
-            else:
-                break
-            restarts.add(service.restarts)
-            service.assert_all_let_in()
-            assert PROVEN not in itertools.chain(*world.stages().values())
-        assert restarts == {1, 2}
-        assert 17 < number < 99
+def test_a_function_killed_between_any_two_calls_starts_the_service_anew_twice_at_most(client: Any) -> None:
+    restarts = set()
+    for number in range(100):
+        world = new_world(client)
+        service = deployed(world)
+        token = world.begin()
+        counter = itertools.count()
+        secrets = Killing(counter, number, "after", of=world.secrets)
+        ecs = Killing(counter, number, "after", of=world.ecs)
+        try:
+            for name in STEPS:
+                world.step(name, token, secrets=secrets, ecs=ecs)
+        except Killed:
+            world.rotate(token)
+        else:
+            break
+        restarts.add(service.restarts)
+        service.assert_all_let_in()
+        assert PROVEN not in itertools.chain(*world.stages().values())
+    assert restarts == {1, 2}
+    assert 17 < number < 99
 
 
 def test_a_rotation_given_up_after_its_task_has_the_service_take_it_before_the_next_begins(world: World) -> None:

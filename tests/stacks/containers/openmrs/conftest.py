@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,19 +13,25 @@ import pytest
 
 from tests.peers import openmrs_image
 from tests.peers.mariadb import PrivateMariaDB
-from tests.peers.openmrs_image import Task, client_source, compile_java
+from tests.peers.openmrs_image import Task, client_jar
 from tests.stacks.containers.authority import Authority
 from tests.stacks.containers.conftest import MASTER_PASSWORD
+from tests.stacks.shared import FOLDER, shared
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database client, compiled once: a second or two less for each run."""
+def classes(database: PrivateMariaDB, authority: Authority) -> Path:
+    """The database client, compiled once by all processes: a second or two less for each run."""
     if lacking := openmrs_image.missing():
         pytest.skip(f"needs {lacking}")
-    return compile_java(client_source(), "Client", tmp_path_factory.mktemp("classes"))
+    return shared(
+        "OpenMRS' database client",
+        lambda: client_jar(
+            Path(tempfile.mkdtemp(dir=os.environ[FOLDER])), database, authority, "master", MASTER_PASSWORD
+        ),
+    )
 
 
 def make_task(database: PrivateMariaDB, authority: Authority, folder: Path, classes: Path) -> Task:
@@ -50,6 +58,7 @@ def make_task(database: PrivateMariaDB, authority: Authority, folder: Path, clas
             "STOP_SECONDS": "5",
             "HOSTEMR_CLIENT_CLASSES": str(classes),
         },
+        path=f"{classes.parent / 'bin'}{os.pathsep}{os.environ['PATH']}",
     )
 
 

@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
-
-import pymysql
-import pytest
-
 from tests.peers.mariadb import PrivateMariaDB
 from tests.peers.openmrs_image import Task
 from tests.stacks.containers.authority import Authority
+from tests.stacks.containers.openmrs.logins import Credential, login_works
 
 DONE, WRONG_USE, BUSY = 0, 2, 75
-Credential = tuple[str, str]
-
-
-def login_works(task: Task, authority: Authority, credential: Credential) -> bool:
-    """Whether this user gets in over verified TLS, into its own database."""
-    try:
-        connection = pymysql.connect(
-            host="127.0.0.1",
-            port=int(task.environment["OMRS_DB_PORT"]),
-            user=credential[0],
-            password=credential[1],
-            database=task.environment["OMRS_DB_NAME"],
-            ssl=ssl.create_default_context(cafile=str(authority.file)),
-        )
-    except pymysql.err.OperationalError as error:
-        if error.args[0] not in {1045, 4151}:
-            raise
-        return False
-    connection.close()
-    return True
 
 
 def first(task: Task) -> Credential:
@@ -62,26 +38,27 @@ def test_after_each_rotation_the_new_and_the_former_user_get_in_and_no_one_befor
         status, output = installed.run("setup", **variables(used[-1], pending))
         assert status == DONE, output
         assert not [password for _, password in [*used, pending] if password in output]
-        assert login_works(installed, authority, pending)
-        assert login_works(installed, authority, used[-1])
-        assert not [older for older in used[:-1] if login_works(installed, authority, older)]
+        assert login_works(installed.environment, authority, pending)
+        assert login_works(installed.environment, authority, used[-1])
+        assert not [older for older in used[:-1] if login_works(installed.environment, authority, older)]
         used.append(pending)
     # A task that still holds the credential of two rotations ago would take the password from those that serve.
     status, output = installed.run("setup", OMRS_DB_USERNAME=used[-4][0], OMRS_DB_PASSWORD=used[1][1])
-    assert (status, login_works(installed, authority, used[-1])) == (BUSY, True), output
+    assert (status, login_works(installed.environment, authority, used[-1])) == (BUSY, True), output
 
 
-@pytest.mark.parametrize("step", ["opening the database user", "done"])
 def test_killed_at_any_step_the_current_user_gets_in_and_a_repetition_ends_the_same(
-    step: str, installed: Task, authority: Authority
+    installed: Task, authority: Authority
 ) -> None:
     current = first(installed)
     pending = following(installed, current, 1)
-    installed.run_killed_at("setup", step, **variables(current, pending))
-    assert login_works(installed, authority, current)
+    # Each time further on, and then to the end: each run begins with what the kill before has left.
+    for step in ("opening the database user", "done"):
+        installed.run_killed_at("setup", step, **variables(current, pending))
+        assert login_works(installed.environment, authority, current)
     assert installed.run("setup", **variables(current, pending))[0] == DONE
-    assert login_works(installed, authority, current)
-    assert login_works(installed, authority, pending)
+    assert login_works(installed.environment, authority, current)
+    assert login_works(installed.environment, authority, pending)
 
 
 def test_before_an_installation_there_is_nothing_to_rotate(task: Task, database: PrivateMariaDB) -> None:

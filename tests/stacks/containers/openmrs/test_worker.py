@@ -14,32 +14,10 @@ import pytest
 
 from tests.peers.mariadb import PrivateMariaDB
 from tests.peers.openemr_image import kill_session
-from tests.peers.openmrs_image import DRIVER, Task, compile_java
+from tests.peers.openmrs_image import DRIVER, QUICK_JAVA, Task
 from tests.stacks.containers.authority import Authority
 
 DONE, FAILED, UNREACHABLE, STOPPED = 0, 1, 3, 143
-CONNECT = """import java.io.FileInputStream;
-import java.sql.*;
-import java.util.Properties;
-
-public class Connect {
-  public static void main(String[] args) throws Exception {
-    Properties found = new Properties();
-    try (FileInputStream file = new FileInputStream(args[0])) {
-      found.load(file);
-    }
-    // MariaDB's driver has a word of its own for "with TLS"; the other words of MySQL's it understands.
-    String url = found.getProperty("connection.url") + "&useSSL=true";
-    try (Connection connection = DriverManager.getConnection(
-            url, found.getProperty("connection.username"), found.getProperty("connection.password"));
-        Statement statement = connection.createStatement();
-        ResultSet row = statement.executeQuery("SHOW STATUS LIKE 'Ssl_version'")) {
-      row.next();
-      System.out.println(row.getString(2) + " " + connection.getCatalog());
-    }
-  }
-}
-"""
 
 
 @pytest.fixture
@@ -69,15 +47,19 @@ def serving(task: Task, **more: str) -> Iterator[subprocess.Popen[str]]:
         kill_session(process.pid)
 
 
-def connect(task: Task, folder: Path) -> subprocess.CompletedProcess[str]:
+def connect(task: Task, classes: Path) -> subprocess.CompletedProcess[str]:
+    """As OpenMRS' own pool does, with what the runtime properties say."""
     return subprocess.run(
-        ["java", "-cp", f"{folder}:{DRIVER}", "Connect", task.properties], capture_output=True, text=True, check=False
+        ["java", *QUICK_JAVA, "-cp", f"{classes}:{DRIVER}", "Connect", task.properties],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])
 def test_a_worker_serves_with_what_the_set_up_has_left_and_ends_tomcat_when_it_is_told_to_stop(
-    shell: str, worker: Task, database: PrivateMariaDB, other_authority: Authority, tmp_path: Path
+    shell: str, worker: Task, database: PrivateMariaDB, other_authority: Authority, classes: Path
 ) -> None:
     worker.shell = (shell,)
     with serving(worker, EXTRA_JAVA_OPTS="-Dcache.type=cluster"):
@@ -92,8 +74,7 @@ def test_a_worker_serves_with_what_the_set_up_has_left_and_ends_tomcat_when_it_i
         assert (worker.shared / "complex_obs/letter.pdf").exists()
         assert (worker.folder / "certificates/current/server.crt").exists()
         if shell == "dash":
-            folder = compile_java(CONNECT, "Connect", tmp_path)
-            found = connect(worker, folder)
+            found = connect(worker, classes)
             assert found.stdout.split() == ["TLSv1.3", worker.environment["OMRS_DB_NAME"]], found.stderr
             trust = worker.openmrs / "database-ca.p12"
             trust.unlink()
@@ -101,11 +82,12 @@ def test_a_worker_serves_with_what_the_set_up_has_left_and_ends_tomcat_when_it_i
                 [
                     *("keytool", "-importcert", "-noprompt", "-file", other_authority.file, "-keystore", trust),
                     *("-storetype", "PKCS12", "-storepass", "certificates"),
+                    *(f"-J{option}" for option in QUICK_JAVA),
                 ],
                 check=True,
                 capture_output=True,
             )
-            found = connect(worker, folder)
+            found = connect(worker, classes)
             assert found.returncode != 0
             assert "unable to find valid certification path" in found.stderr
     assert worker.log() == ["tomcat ended"]

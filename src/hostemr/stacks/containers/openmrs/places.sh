@@ -33,6 +33,9 @@ check_database() {
     if [ -n "${DATABASE_CA:-}" ]; then check DATABASE_CA '.*BEGIN CERTIFICATE.*'; else check DATABASE_CA_URL 'https://.+'; fi
 }
 
+# While this is there, a worker waits for its turn and is well: ECS asks for it.
+waiting=${HOSTEMR_WAITING:-/tmp/hostemr-waiting}
+
 # The one place that says how OpenMRS reaches its database. Words of MySQL's driver, which is in every image;
 # MariaDB's is in core 2.8 and later only.
 jdbc_url() {

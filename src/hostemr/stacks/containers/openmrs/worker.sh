@@ -37,7 +37,9 @@ begin_index() {
     until session_lock "$work/application.cnf" "hostemr-index-$database_name" 10; do
         [ "$lock_answer" = 0 ] || give_up "$UNREACHABLE" "the database ended the session that was to hold the lock"
         say "waiting for another task that builds its search index"
+        : >"$waiting"
     done
+    rm -f "$waiting"
     say "having OpenMRS build this task's search index"
     sql_as "$work/application.cnf" "UPDATE \`$database_name\`.global_property SET property_value = ''
         WHERE property = 'search.indexVersion'"

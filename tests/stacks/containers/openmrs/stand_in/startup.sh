@@ -45,7 +45,7 @@ load_configuration() {
 }
 
 rm -f "$home/started" "$home/errors" "$home/listening"
-python3 "$STAND_IN_SERVER" "$HOSTEMR_WEB_PORT" "$home" "$STAND_IN_LOG" &
+"$STAND_IN_PYTHON" -I -S "$STAND_IN_SERVER" "$HOSTEMR_WEB_PORT" "$home" "$STAND_IN_LOG" &
 server=$!
 until [ -f "$home/listening" ]; do sleep 0.02; done
 log "java $OMRS_JAVA_MEMORY_OPTS"

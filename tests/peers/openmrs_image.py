@@ -126,6 +126,10 @@ class Task:
         shutil.copy(STAND_INS / "startup.sh", self.openmrs / "startup.sh")
         (self.openmrs / "startup.sh").chmod(0o700)
         (self.openmrs / "startup-init.sh").write_text(STARTUP_INIT)
+        self.demonstration = self.openmrs / "distribution/openmrs_modules/referencedemodata-2.6.1.omod"
+        self.demonstration.parent.mkdir()
+        for module in (self.demonstration, self.demonstration.with_name("idgen-5.0.4.omod")):
+            module.touch()
         self.log_file.touch()
         self.set_version(1, "3.6.0")
 
@@ -149,6 +153,7 @@ class Task:
             "HOSTEMR_OPENMRS": str(self.openmrs),
             "HOSTEMR_WEB_PORT": str(self.port),
             "HOSTEMR_CERTIFICATES": str(self.folder / "certificates"),
+            "HOSTEMR_WAITING": str(self.folder / "waiting"),
             "SHARED_DIRECTORY": str(self.shared),
             "STAND_IN_LOG": str(self.log_file),
             "STAND_IN_PYTHON": sys.executable,

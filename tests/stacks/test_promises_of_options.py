@@ -123,7 +123,7 @@ class TestMail:
         assert only(made, "AWS::SES::ConfigurationSet")["DeliveryOptions"] == {"TlsPolicy": "REQUIRE"}
         [send] = statements(made, "MailSend")
         assert send["Action"] == ["ses:SendRawEmail"]
-        assert send["Condition"] == {"StringLike": {"ses:FromAddress": ["*@example.org", "*@*.example.org"]}}
+        assert send["Condition"] == {"StringLike": {"ses:FromAddress": "*@example.org"}}
         [user] = found(made, "AWS::IAM::User").values()
         assert not {"Policies", "ManagedPolicyArns"} & user.keys()
         [group] = found(made, "AWS::IAM::Group").values()

@@ -233,6 +233,20 @@ def test_a_newer_image_upgrades_also_after_it_was_killed_with_liquibases_lock(
     assert (installed.handed_over / "installed").read_text().strip().endswith(":3.7.0-rc.2")
 
 
+def test_an_index_in_another_place_is_built_anew_there_and_once(installed: Task, database: PrivateMariaDB) -> None:
+    name = name_of(installed)
+    noted = f"SELECT property_value FROM {name}.global_property WHERE property = 'search.indexVersion'"
+    database.execute(f"UPDATE {name}.global_property SET property_value = '7' WHERE property = 'search.indexVersion'")
+    assert "search index" not in set_up(installed)
+    assert database.execute(noted) == [("7",)]
+    elsewhere = {"OMRS_SEARCH": "elasticsearch", "OMRS_SEARCH_ES_URIS": "https://search.example.org"}
+    assert "having OpenMRS build its search index" in set_up(installed, **elsewhere)
+    assert database.execute(noted) == [("",)]
+    database.execute(f"UPDATE {name}.global_property SET property_value = '7' WHERE property = 'search.indexVersion'")
+    set_up(installed, **elsewhere)
+    assert database.execute(noted) == [("7",)]
+
+
 def test_an_older_image_changes_nothing_and_does_not_fail(installed: Task, database: PrivateMariaDB) -> None:
     before = contents(database, installed), share(installed), state(database, installed)
     installed.set_version(0, "3.6.0-rc.5")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pymysql
 import pytest
 
 from tests.peers.mariadb import PrivateMariaDB
@@ -98,6 +99,37 @@ def test_of_two_starting_workers_each_builds_an_index_of_its_own(worker: Task) -
     with serving(worker), serving(second):
         assert worker.log() == ["index built"]
         assert second.log() == ["index built"]
+
+
+def test_who_waits_for_its_turn_says_so_until_it_comes(worker: Task, database: PrivateMariaDB) -> None:
+    mark = worker.folder / "waiting"
+    name = f"hostemr-index-{worker.environment['OMRS_DB_NAME']}"
+    connection = pymysql.connect(unix_socket=str(database.socket), user="root", autocommit=True)
+    with connection, connection.cursor() as other:
+        other.execute(f"SELECT GET_LOCK('{name}', 0)")
+        process = worker.start("worker", INDEX_LOOK_SECONDS="1")
+        try:
+            deadline = time.monotonic() + 30
+            while not mark.exists():
+                assert process.poll() is None, process.communicate()[0]
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert not (worker.openmrs / "started").exists()
+            other.execute(f"SELECT RELEASE_LOCK('{name}')")
+            while mark.exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        finally:
+            kill_session(process.pid)
+            process.communicate(timeout=10)
+
+
+@pytest.mark.parametrize(("wanted", "there"), [("no", False), ("yes", True)])
+def test_the_demonstration_is_left_out_unless_it_is_wanted(worker: Task, wanted: str, there: bool) -> None:
+    with serving(worker, DEMO_DATA=wanted):
+        modules = {path.name for path in worker.demonstration.parent.iterdir()}
+        assert (worker.demonstration.name in modules) == there
+        assert "idgen-5.0.4.omod" in modules
 
 
 def test_where_attachments_are_in_s3_and_the_search_elsewhere_neither_is_a_tasks_own(worker: Task) -> None:

@@ -34,7 +34,7 @@ require_database() {
 # read it. One task after the other, then.
 begin_index() {
     [ "${OMRS_SEARCH:-lucene}" = lucene ] || return 0
-    until session_lock "$work/application.cnf" "hostemr-index-$database_name" 10; do
+    until session_lock "$work/application.cnf" "hostemr-index-$database_name" "${INDEX_LOOK_SECONDS:-10}"; do
         [ "$lock_answer" = 0 ] || give_up "$UNREACHABLE" "the database ended the session that was to hold the lock"
         say "waiting for another task that builds its search index"
         : >"$waiting"

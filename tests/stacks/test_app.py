@@ -16,7 +16,7 @@ from tests.stacks.shared import shared
 from tests.stacks.synthesis import synthesize
 
 ROOT = Path(__file__).parents[2]
-DEPLOYMENT = ROOT / "deployments" / "openemr"
+DEPLOYMENTS = ROOT / "deployments"
 
 
 def _cdk() -> str | None:
@@ -37,14 +37,14 @@ def run_app(tmp_path: Path, *arguments: str, context: Mapping[str, object]) -> s
     )
 
 
-def new_deployment(root: Path) -> Path:
+def new_deployment(root: Path, application: str = "openemr") -> Path:
     """A copy of what an operator has, beside the launcher and the environment that it looks for."""
     if _cdk() is None:
         pytest.skip("needs the CDK's command line (npm: aws-cdk@2)")
-    folder = root / "deployments" / "openemr"
+    folder = root / "deployments" / application
     folder.mkdir(parents=True)
-    shutil.copy(DEPLOYMENT / "cdk.json", folder)
-    shutil.copy(DEPLOYMENT.parent / "synthesize.js", folder.parent)
+    shutil.copy(DEPLOYMENTS / application / "cdk.json", folder)
+    shutil.copy(DEPLOYMENTS / "synthesize.js", folder.parent)
     (root / ".venv").symlink_to(sys.prefix)
     return folder
 
@@ -99,7 +99,7 @@ class TestModule:
     def test_another_application_is_refused_with_the_known_ones(self, tmp_path: Path) -> None:
         ended = run_app(tmp_path, "opencare", context={})
         assert ended.returncode == 2
-        assert "expected one of openemr" in ended.stderr
+        assert "expected one of openemr, openmrs" in ended.stderr
 
     def test_the_same_settings_give_the_same_bytes(self, tmp_path: Path) -> None:
         run_app(tmp_path, "openemr", context={})
@@ -120,6 +120,11 @@ class TestCommandLine:
         listed = cdk(deployment, "ls")
         assert listed.returncode == 0, listed.stderr
         assert listed.stdout.split() == ["openemr-data", "openemr-service"]
+
+    def test_ls_of_openmrs_names_its_stacks_and_with_analytics_a_third(self, tmp_path: Path) -> None:
+        listed = cdk(new_deployment(tmp_path, "openmrs"), "ls", "-c", "create_serverless_analytics_environment=true")
+        assert listed.returncode == 0, listed.stderr
+        assert listed.stdout.split() == ["openmrs-data", "openmrs-service", "openmrs-analytics"]
 
     def test_synth_writes_what_plan_writes(self, synthesized: Path) -> None:
         written = json.loads((synthesized / "cdk.out" / "openemr-service.template.json").read_text())

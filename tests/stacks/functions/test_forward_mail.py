@@ -120,7 +120,9 @@ def test_every_shape_of_mail_arrives_with_the_same_body_and_attachments(shape: s
     assert after["X-Hostemr-Forwarded"] == "help@clinic.example"
 
 
-@pytest.mark.parametrize("shape", set(SHAPES) - {"spaces before colons", "two froms", "duplicate headers", "thread"})
+@pytest.mark.parametrize(
+    "shape", sorted(SHAPES.keys() - {"spaces before colons", "two froms", "duplicate headers", "thread"})
+)
 def test_all_other_headers_stay_as_they_are(shape: str) -> None:
     before = email.message_from_bytes(SHAPES[shape])
     after = email.message_from_bytes(rewritten(SHAPES[shape], SETTINGS, "ann@patient.example"))

@@ -211,7 +211,7 @@ http {
         }
         location @starting_page {
             default_type "text/html; charset=utf-8";
-            return 503 "<!doctype html><title>OpenMRS is starting</title><h1>OpenMRS is starting</h1><p>Please try again in a minute. What you sent just now has not been saved.</p>\n";
+            return 503 "<!doctype html><html lang='en'><meta name='viewport' content='width=device-width'><title>OpenMRS is starting</title><h1>OpenMRS is starting</h1><p>Please try again in a minute. What you sent just now has not been saved.</p>\n";
         }
         location @starting_json {
             default_type application/json;

@@ -329,10 +329,17 @@ class TestFilesExport:
         assert tag.startswith("2.")
         assert tag.count(".") == 2
 
-    def test_credentials_stay_where_they_are(self, openemr: Mapping[str, Any]) -> None:
-        [container] = only(openemr, "AWS::ECS::TaskDefinition")["ContainerDefinitions"]
+    @pytest.mark.parametrize(
+        ("application", "patterns"),
+        [
+            ("openemr", {"*sqlconf.php*", "*/documents/certificates/*"}),
+            ("openmrs", {"hostemr/*", "*-runtime.properties*"}),
+        ],
+    )
+    def test_credentials_stay_where_they_are(self, application: str, patterns: set[str]) -> None:
+        [container] = only(made(application), "AWS::ECS::TaskDefinition")["ContainerDefinitions"]
         left_out = {part.removeprefix("--exclude=") for part in container["Command"] if "--exclude" in str(part)}
-        assert left_out == {"*sqlconf.php*", "*-runtime.properties*", "*/documents/certificates/*"}
+        assert left_out == patterns
 
     @pytest.mark.parametrize(("application", "owner"), [("openemr", "1000:1000"), ("openmrs", "1001:0")])
     def test_it_reads_as_the_files_owner_from_a_mount_that_takes_no_writes(self, application: str, owner: str) -> None:

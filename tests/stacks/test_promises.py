@@ -190,7 +190,7 @@ class TestBackups:
         assert missing["TreatMissingData"] == "breaching"
 
     def test_lock_and_copy_are_there_when_asked_for(self) -> None:
-        made = synthesize(SAMPLES["hospital"])
+        made = synthesize(SAMPLES["openemr"]["hospital"])
         lock = only(made, "AWS::Backup::BackupVault")["LockConfiguration"]
         assert lock == {"ChangeableForDays": 30, "MinRetentionDays": 35, "MaxRetentionDays": 2557}
         for rule in only(made, "AWS::Backup::BackupPlan")["BackupPlan"]["BackupPlanRule"]:
@@ -319,9 +319,9 @@ class TestTasks:
         for name in ("rest_api", "rest_fhir_api", "rest_portal_api", "portal_onsite_two_enable"):
             assert (off[name], on[name]) == ("0", "1")
         assert json.dumps(on["site_addr_oath"]).startswith('{"Fn::Join": ["", ["https://"')
-        known = synthesize(SAMPLES["clinic"])
-        assert settings(SAMPLES["clinic"])["site_addr_oath"] == "https://openemr.example.org"
-        assert known.templates.service["Outputs"]["Url"]["Value"] == "https://openemr.example.org"
+        known = synthesize(SAMPLES["openemr"]["clinic"])
+        assert settings(SAMPLES["openemr"]["clinic"])["site_addr_oath"] == "https://emr.example.org"
+        assert known.templates.service["Outputs"]["Url"]["Value"] == "https://emr.example.org"
         assert "/portal/" in json.dumps(on["portal_onsite_two_address"])
 
     def test_tasks_run_on_arm_and_a_failed_deployment_rolls_back(self, default: Synthesized) -> None:
@@ -371,9 +371,9 @@ class TestTasks:
         assert set(off) == {"openemr"}
 
     def test_the_image_is_pinned_by_its_digest_and_comes_through_the_cache(self) -> None:
-        made = synthesize(SAMPLES["clinic"])
+        made = synthesize(SAMPLES["openemr"]["clinic"])
         assert containers(made, "Worker")["openemr"]["Image"].startswith("openemr/openemr@sha256:")
-        through = synthesize(SAMPLES["hospital"])
+        through = synthesize(SAMPLES["openemr"]["hospital"])
         image = json.dumps(containers(through, "Worker")["openemr"]["Image"])
         assert "/docker-hub-openemr-service/openemr/openemr:8.1.0" in image
         assert only(through, "AWS::ECR::PullThroughCacheRule")["EcrRepositoryPrefix"] == "docker-hub-openemr-service"
@@ -392,7 +392,7 @@ class TestEgress:
         assert (done["Subnets"], done["AssignPublicIp"]) == (network["Subnets"], network["AssignPublicIp"])
 
     def test_with_endpoints_nothing_leads_to_the_internet(self) -> None:
-        made = synthesize(SAMPLES["hospital"])
+        made = synthesize(SAMPLES["openemr"]["hospital"])
         assert not found(made, "AWS::EC2::NatGateway")
         routed = json.dumps([one["RouteTableId"] for one in found(made, "AWS::EC2::Route").values()])
         assert "TaskRoutes" not in routed

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hostemr.stacks import analytics_evidence, evidence
+from hostemr.stacks import analytics_evidence, evidence, option_evidence
 from hostemr.stacks.acknowledgement import Acknowledgement
 from hostemr.stacks.acknowledgements import ACKNOWLEDGEMENTS
 from hostemr.stacks.evidence import Templates
@@ -214,7 +214,7 @@ def _statement_of(template: dict[str, Any], name: str, action: str) -> dict[str,
 
 BROKEN_WITH_EVERYTHING: dict[str, tuple[Callable[[Templates], bool], Spoils]] = {
     "a forwarder that reads another bucket": (
-        evidence.the_forwarder_reads_the_archive_only,
+        option_evidence.the_forwarder_reads_the_archive_only,
         lambda stacks: _policy(stacks["service"], "ReceivedMailForward")[0].update(Resource="arn:aws:s3:::another/*"),
     ),
     "a function that reads the mail": (
@@ -222,24 +222,24 @@ BROKEN_WITH_EVERYTHING: dict[str, tuple[Callable[[Templates], bool], Spoils]] = 
         lambda stacks: _policy(stacks["service"], "ZoneListZones")[0]["Action"].append("s3:GetObject"),
     ),
     "mail from anybody": (
-        evidence.only_addresses_of_the_domain_send,
+        option_evidence.only_addresses_of_the_domain_send,
         lambda stacks: _policy(stacks["service"], "MailSend")[0].pop("Condition"),
     ),
     "a keeper of rules that sends": (
-        evidence.what_knows_no_resource_is_all_that_is_for_everything,
+        option_evidence.what_knows_no_resource_is_all_that_is_for_everything,
         lambda stacks: _policy(stacks["service"], "KeepRule")[0]["Action"].append("ses:SendRawEmail"),
     ),
     "a function that reads attachments": (
-        evidence.only_tasks_reach_the_attachments,
+        option_evidence.only_tasks_reach_the_attachments,
         lambda stacks: _policy(stacks["service"], "ReceivedMailForward")[0].update(
             Resource={"Fn::ImportValue": "openmrs-data:AttachmentsBucket"}
         ),
     ),
     "a database that does more with Bedrock": (
-        evidence.models_are_called_by_the_database_only,
+        option_evidence.models_are_called_by_the_database_only,
         lambda stacks: _policy(stacks["data"], "BedrockInvokeModels")[0]["Action"].append("bedrock:DeleteCustomModel"),
     ),
-    "attachments without a backup": (evidence.record_buckets_in_use_are_backed_up, _leave_buckets_out),
+    "attachments without a backup": (option_evidence.record_buckets_in_use_are_backed_up, _leave_buckets_out),
     "exports that anybody starts": (
         analytics_evidence.only_listing_is_for_everything,
         lambda stacks: _statement_of(stacks["analytics"], "DatabaseExportStart", "rds:DescribeExportTasks")[

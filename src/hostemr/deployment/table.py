@@ -5,11 +5,13 @@ from __future__ import annotations
 from hostemr.deployment.access_rows import ACCESS
 from hostemr.deployment.data_rows import BACKUP, DATABASE, WATCHING
 from hostemr.deployment.engine_rows import ANALYTICS, ENGINE
+from hostemr.deployment.image_rows import IMAGES
+from hostemr.deployment.openmrs_rows import OPENMRS
 from hostemr.deployment.option_rows import DOMAIN, MAIL
 from hostemr.deployment.parsers import one_of
 from hostemr.deployment.setting import Setting
 from hostemr.deployment.sizes import DEFAULT_SIZE, SIZES
-from hostemr.deployment.task_rows import APPLICATION, IMAGES, TASKS
+from hostemr.deployment.task_rows import APPLICATION, TASKS
 
 SIZE = Setting(
     name="size",
@@ -27,6 +29,7 @@ SETTINGS = (
     *IMAGES,
     *TASKS,
     *APPLICATION,
+    *OPENMRS,
     *DATABASE,
     *ENGINE,
     *BACKUP,

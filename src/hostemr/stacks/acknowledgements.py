@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import cdk_nag
 from constructs import Construct
 
-from hostemr.stacks import evidence
+from hostemr.stacks import evidence, option_evidence
 from hostemr.stacks.acknowledgement import EVERYTHING, OF_FUNCTIONS, Acknowledgement
 from hostemr.stacks.analytics_acknowledgements import OF_ANALYTICS
 
@@ -192,47 +192,47 @@ ACKNOWLEDGEMENTS = (
         paths=("service/ReceivedMail/Forwarder/Function",),
         reason="It reads the mail archive and sends, both by AWS's APIs. What it could not forward is in the archive, "
         "which is its dead letter queue, and an alarm tells of it.",
-        evidence=evidence.the_forwarder_reads_the_archive_only,
+        evidence=option_evidence.the_forwarder_reads_the_archive_only,
     ),
     Acknowledgement(
         rules=(r"AwsSolutions-IAM5[/^Resource::.*:MailBucket/mail/\*$/]",),
         paths=("service/ReceivedMail/Forward",),
         reason="Each mail is an object whose name SES makes up; the forwarder may read and tag those of one prefix.",
-        evidence=evidence.the_forwarder_reads_the_archive_only,
+        evidence=option_evidence.the_forwarder_reads_the_archive_only,
     ),
     Acknowledgement(
         rules=("AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ses:<AWS::Region>:<AWS::AccountId>:identity/*]",),
         paths=("service/Mail/Send", "service/ReceivedMail/Forward"),
         reason="As long as an account is in the SES sandbox, sending needs the right for the recipients' identities as "
         "well. A condition lets nobody but the domain's own addresses send.",
-        evidence=evidence.only_addresses_of_the_domain_send,
+        evidence=option_evidence.only_addresses_of_the_domain_send,
     ),
     Acknowledgement(
         rules=(EVERYTHING,),
         paths=("service/ReceivedMail/KeepRule", "service/Zone/ListZones"),
         reason="SES's receipt rules and the listing of hosted zones know no resource in IAM.",
-        evidence=evidence.what_knows_no_resource_is_all_that_is_for_everything,
+        evidence=option_evidence.what_knows_no_resource_is_all_that_is_for_everything,
     ),
     Acknowledgement(
         rules=(r"AwsSolutions-IAM5[/^Resource::.*:AttachmentsBucket/\*$/]",),
         paths=("service/Tasks/Attachments",),
         reason="OpenMRS names the attachments itself; the bucket holds nothing else. Only with "
         "openmrs_attachment_storage s3.",
-        evidence=evidence.only_tasks_reach_the_attachments,
+        evidence=option_evidence.only_tasks_reach_the_attachments,
     ),
     Acknowledgement(
         rules=("AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:bedrock:<AWS::Region>::foundation-model/*]",),
         paths=("data/Bedrock/InvokeModels",),
         reason="Which models an account may use is decided in Bedrock; the database's role may call those, and do "
         "nothing else. Only with enable_bedrock_integration.",
-        evidence=evidence.models_are_called_by_the_database_only,
+        evidence=option_evidence.models_are_called_by_the_database_only,
     ),
     Acknowledgement(
         rules=("HIPAA.Security-S3BucketReplicationEnabled",),
         paths=("data/Records/Mail", "data/Records/Attachments"),
         reason="Versioned, retained, and, when in use, in AWS Backup's plan like the database: to another region where "
         "backup_copy_vault_arn asks for it.",
-        evidence=evidence.record_buckets_in_use_are_backed_up,
+        evidence=option_evidence.record_buckets_in_use_are_backed_up,
     ),
     Acknowledgement(
         rules=("AwsSolutions-EC23",),

@@ -15,6 +15,7 @@ from hostemr.stacks import alarms
 from hostemr.stacks.access import security_group
 from hostemr.stacks.alarms import Alarms, Watch
 from hostemr.stacks.cache import Cache
+from hostemr.stacks.cluster import cluster
 from hostemr.stacks.container_definitions import Surroundings
 from hostemr.stacks.domain import Zone
 from hostemr.stacks.egress import Egress
@@ -47,7 +48,7 @@ class ServiceStack(cdk.Stack):
         self.tasks_group = security_group(
             self, "TasksGroup", vpc_id=self._data["VpcId"], purpose=f"Tasks of {application.title}"
         ).attr_group_id
-        self.cluster = self._cluster()
+        self.cluster = cluster(self, data=self._data, with_exec=settings.enable_ecs_exec)
         self.egress = self._egress()
         self.entrance = Entrance(
             self, application=application, settings=settings, data=self._data, tasks_group_id=self.tasks_group
@@ -84,26 +85,6 @@ class ServiceStack(cdk.Stack):
             vpc_id=self._data["VpcId"],
             tasks_group_id=self.tasks_group,
             ports=self._application.peer_ports,
-        )
-
-    def _cluster(self) -> ecs.CfnCluster:
-        data, settings = self._data, self._settings
-        recorded = {
-            "kmsKeyId": data["LogsKeyArn"],
-            "logging": "OVERRIDE",
-            "logConfiguration": {
-                "cloudWatchEncryptionEnabled": True,
-                "cloudWatchLogGroupName": data["TaskLog"],
-                "s3BucketName": data["AuditBucket"],
-                "s3EncryptionEnabled": True,
-                "s3KeyPrefix": "exec",
-            },
-        }
-        return ecs.CfnCluster(
-            self,
-            "Cluster",
-            cluster_settings=[{"name": "containerInsights", "value": "enabled"}],
-            configuration={"executeCommandConfiguration": recorded} if settings.enable_ecs_exec else None,
         )
 
     def _egress(self) -> Egress:

@@ -156,18 +156,7 @@ class Image:
     def run_killed_at(self, name: str, point: str, **more: str) -> None:
         """Start a program and kill all its processes at once when it stops at that point."""
         self.stopped.unlink(missing_ok=True)
-        process = self.start(name, STOP_AT=point, **more)
-        deadline = time.monotonic() + 30
-        try:
-            while not self.stopped.exists():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    kill_session(process.pid)
-                    message = f"it never came to {point!r}:\n{process.communicate()[0]}"
-                    raise AssertionError(message)
-                time.sleep(0.02)
-        finally:
-            kill_session(process.pid)
-        process.communicate(timeout=10)
+        kill_when_stopped(self.start(name, STOP_AT=point, **more), self.stopped, point)
 
     def log(self) -> list[str]:
         """What the stand-in did since the last call."""
@@ -209,3 +198,18 @@ def kill_session(session: int) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         time.sleep(0.01)
+
+
+def kill_when_stopped(process: subprocess.Popen[str], stopped: Path, point: str) -> None:
+    """Wait until a program has said that it stopped at a point, and kill all its processes."""
+    deadline = time.monotonic() + 30
+    try:
+        while not stopped.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                kill_session(process.pid)
+                message = f"it never came to {point!r}:\n{process.communicate()[0]}"
+                raise AssertionError(message)
+            time.sleep(0.02)
+    finally:
+        kill_session(process.pid)
+    process.communicate(timeout=10)

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pathlib import Path
 from hostemr.deployment.openmrs import OPENMRS
 from hostemr.stacks.programs import program_parts, program_text
 from tests.peers.mariadb import PrivateMariaDB, free_port
-from tests.peers.openemr_image import SCRIPTS, STOP_BEFORE_A_LINE, kill_session
+from tests.peers.openemr_image import SCRIPTS, STOP_BEFORE_A_LINE, kill_session, kill_when_stopped
 from tests.stacks.containers.authority import Authority
 
 STAND_INS = Path(__file__).resolve().parents[1] / "stacks/containers/openmrs/stand_in"
@@ -193,18 +192,7 @@ class Task:
     def run_killed_at(self, name: str, point: str, **more: str) -> None:
         """Start a program and kill all its processes at once when it stops at that point."""
         self.stopped.unlink(missing_ok=True)
-        process = self.start(name, STOP_AT=point, **more)
-        deadline = time.monotonic() + 30
-        try:
-            while not self.stopped.exists():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    kill_session(process.pid)
-                    message = f"it never came to {point!r}:\n{process.communicate()[0]}"
-                    raise AssertionError(message)
-                time.sleep(0.02)
-        finally:
-            kill_session(process.pid)
-        process.communicate(timeout=10)
+        kill_when_stopped(self.start(name, STOP_AT=point, **more), self.stopped, point)
 
     def log(self) -> list[str]:
         """What the stand-in did since the last call."""

@@ -9,7 +9,6 @@ import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_ses as ses
 from constructs import Construct
 
@@ -18,7 +17,8 @@ from hostemr.stacks.credentials import generated_secret
 from hostemr.stacks.domain import SERVICE_TIMEOUT_SECONDS, Zone
 from hostemr.stacks.egress import SMTP_PORT
 from hostemr.stacks.function import Function
-from hostemr.stacks.policies import ACCOUNT, REGION, URL_SUFFIX, arn, policy, statement
+from hostemr.stacks.policies import REGION, URL_SUFFIX, arn, policy, statement
+from hostemr.stacks.secret_rotation import changing, rotate_on_schedule
 
 HELP = "help"
 """The local part of the address that is received."""
@@ -42,7 +42,7 @@ class Mail(Construct):
         reports_to: str | None,
     ) -> None:
         super().__init__(scope, id)
-        self._data_key, self._logs_key, self._retention = data_key, logs_key, log_retention_days
+        self._logs_key, self._retention = logs_key, log_retention_days
         domain = zone.domain
         # Health data travels in these mails: to a server without TLS they are not delivered.
         sending = ses.CfnConfigurationSet(
@@ -77,7 +77,7 @@ class Mail(Construct):
         )
         host = f"email-smtp.{REGION}.{URL_SUFFIX}"
         self.server = MailServer(host=host, port=SMTP_PORT, sender=f"{_SENDER}@{domain}", secret=self._secret.ref)
-        self._policies = [self._keys_policy(), self._secret_policy()]
+        self._policies = [self._keys_policy(), policy(self, "ChangeSecret", *changing(self._secret.ref, data_key))]
         maker = self._credential_function("Maker", "makes the first credential for sending mail", {}, ())
         self.ready = cdk.CfnResource(
             self,
@@ -128,26 +128,6 @@ class Mail(Construct):
         keys = ("iam:CreateAccessKey", "iam:DeleteAccessKey", "iam:ListAccessKeys")
         return policy(self, "MakeKeys", statement(*keys, on=self._user.attr_arn))
 
-    def _secret_policy(self) -> str:
-        through = f"secretsmanager.{REGION}.{URL_SUFFIX}"
-        return policy(
-            self,
-            "ChangeSecret",
-            statement(
-                "secretsmanager:DescribeSecret",
-                "secretsmanager:GetSecretValue",
-                "secretsmanager:PutSecretValue",
-                "secretsmanager:UpdateSecretVersionStage",
-                on=self._secret.ref,
-            ),
-            statement(
-                "kms:Decrypt",
-                "kms:GenerateDataKey",
-                on=self._data_key,
-                when={"StringEquals": {"kms:ViaService": through}},
-            ),
-        )
-
     def _credential_function(
         self, name: str, purpose: str, environment: dict[str, str], policies: Sequence[str]
     ) -> Function:
@@ -187,22 +167,6 @@ class Mail(Construct):
             {"AFTER": cdk.Stack.of(self).to_json_string(after)},
             [policy(self, "HandOver", take)],
         ).function
-        invoke = lambda_.CfnPermission(
-            self,
-            "Invoke",
-            action="lambda:InvokeFunction",
-            function_name=self.rotator.attr_arn,
-            principal="secretsmanager.amazonaws.com",
-            source_account=ACCOUNT,
-            source_arn=self._secret.ref,
+        rotate_on_schedule(
+            self, secret_arn=self._secret.ref, function=self.rotator, every_days=every_days, after=[self.ready]
         )
-        schedule = secretsmanager.CfnRotationSchedule(
-            self,
-            "Schedule",
-            secret_id=self._secret.ref,
-            rotation_lambda_arn=self.rotator.attr_arn,
-            rotation_rules={"automaticallyAfterDays": every_days},
-            rotate_immediately_on_update=False,
-        )
-        schedule.add_resource_dependency(invoke)
-        schedule.add_resource_dependency(self.ready)

@@ -8,13 +8,12 @@ from typing import Any
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from hostemr.deployment.application import Application
 from hostemr.stacks.function import Function
-from hostemr.stacks.policies import ACCOUNT, REGION, URL_SUFFIX, VERSION, policy, statement
+from hostemr.stacks.policies import VERSION, policy, statement
+from hostemr.stacks.secret_rotation import changing, rotate_on_schedule
 from hostemr.stacks.tasks import Tasks
 
 SERVICE_TIMEOUT_SECONDS = 3600
@@ -123,21 +122,7 @@ class Rotation(Construct):
         restarts: ecs.CfnService | None,
     ) -> None:
         super().__init__(scope, id)
-        through = f"secretsmanager.{REGION}.{URL_SUFFIX}"
-        change = policy(
-            self,
-            "ChangeSecret",
-            statement(
-                "secretsmanager:DescribeSecret",
-                "secretsmanager:GetSecretValue",
-                "secretsmanager:PutSecretValue",
-                "secretsmanager:UpdateSecretVersionStage",
-                on=secret_arn,
-            ),
-            statement(
-                "kms:Decrypt", "kms:GenerateDataKey", on=data_key, when={"StringEquals": {"kms:ViaService": through}}
-            ),
-        )
+        change = policy(self, "ChangeSecret", *changing(secret_arn, data_key))
         policies = [setup.run_tasks, change]
         task = {**setup.where, "TaskDefinition": tasks.rotation.ref}
         if restarts is not None:
@@ -156,23 +141,7 @@ class Rotation(Construct):
             log_retention_days=log_retention_days,
         )
         self.function = rotator.function
-        invoke = lambda_.CfnPermission(
-            self,
-            "Invoke",
-            action="lambda:InvokeFunction",
-            function_name=rotator.function.attr_arn,
-            principal="secretsmanager.amazonaws.com",
-            source_account=ACCOUNT,
-            source_arn=secret_arn,
-        )
-        schedule = secretsmanager.CfnRotationSchedule(
-            self,
-            "Schedule",
-            secret_id=secret_arn,
-            rotation_lambda_arn=rotator.function.attr_arn,
-            rotation_rules={"automaticallyAfterDays": every_days},
-            rotate_immediately_on_update=False,
-        )
-        schedule.add_resource_dependency(invoke)
         # Before the first set-up there is no user whose password could change.
-        schedule.add_resource_dependency(setup.done)
+        rotate_on_schedule(
+            self, secret_arn=secret_arn, function=rotator.function, every_days=every_days, after=[setup.done]
+        )

@@ -183,9 +183,9 @@ MAIL = {"route53_domain": "example.org", "configure_ses": True}
 @pytest.mark.parametrize(
     ("application", "context", "beginning"),
     [
-        ("openemr", {"configure_ses": True}, "configure_ses is given, but route53_domain is null: mail is sent from"),
-        ("openmrs", {"configure_ses": True}, "configure_ses is given, but route53_domain is null: mail is sent from"),
-        ("openemr", {"hosted_zone_id": "Z012345"}, "hosted_zone_id is given, but route53_domain is null"),
+        ("openemr", {"configure_ses": True}, "configure_ses is true, but route53_domain is null: mail is sent from"),
+        ("openmrs", {"configure_ses": True}, "configure_ses is true, but route53_domain is null: mail is sent from"),
+        ("openemr", {"hosted_zone_id": "Z012345"}, "hosted_zone_id is Z012345, but route53_domain is null"),
         (
             "openemr",
             {"email_forwarding_address": "a@clinic.example", "route53_domain": "example.org"},

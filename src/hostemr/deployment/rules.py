@@ -175,7 +175,7 @@ def _needs_domain(attribute: str, what: str) -> Callable[[Values], str | None]:
     def check(values: Values) -> str | None:
         if not values[attribute] or values["route53_domain"] is not None:
             return None
-        return f"{values.key(attribute)} is given, but route53_domain is null: {what}; give the domain, or leave it out"
+        return f"{values.said(attribute)}, but route53_domain is null: {what}; give the domain, or leave it out"
 
     return check
 

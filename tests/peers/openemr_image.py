@@ -133,16 +133,7 @@ class Image:
 
     def start(self, name: str, **more: str) -> subprocess.Popen[str]:
         """Start a program in a session of its own."""
-        return subprocess.Popen(
-            [*self.shell, "-c", stoppable(name)],
-            env=self.variables(**more),
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        return start_session([*self.shell, "-c", stoppable(name)], self.variables(**more), self.folder)
 
     def run(self, name: str, **more: str) -> tuple[int, str]:
         """Run a program to its end; status and output."""
@@ -198,6 +189,20 @@ def kill_session(session: int) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         time.sleep(0.01)
+
+
+def start_session(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> subprocess.Popen[str]:
+    """Start a command in a session of its own; its output is one stream."""
+    return subprocess.Popen(
+        command,
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def kill_when_stopped(process: subprocess.Popen[str], stopped: Path, point: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from hostemr.deployment.openmrs import OPENMRS
 from hostemr.stacks.programs import program_parts, program_text
 from tests.peers.mariadb import PrivateMariaDB, free_port
-from tests.peers.openemr_image import SCRIPTS, STOP_BEFORE_A_LINE, kill_session, kill_when_stopped
+from tests.peers.openemr_image import SCRIPTS, STOP_BEFORE_A_LINE, kill_session, kill_when_stopped, start_session
 from tests.stacks.containers.authority import Authority
 
 STAND_INS = Path(__file__).resolve().parents[1] / "stacks/containers/openmrs/stand_in"
@@ -166,16 +166,7 @@ class Task:
 
     def start(self, name: str, **more: str) -> subprocess.Popen[str]:
         """Start a program in a session of its own."""
-        return subprocess.Popen(
-            [*self.shell, "-c", stoppable(name)],
-            env=self.variables(**more),
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        return start_session([*self.shell, "-c", stoppable(name)], self.variables(**more), self.folder)
 
     def run(self, name: str, **more: str) -> tuple[int, str]:
         """Run a program to its end; status and output."""

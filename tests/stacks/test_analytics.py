@@ -17,9 +17,10 @@ from hostemr.deployment.application import Application
 from hostemr.deployment.load import load
 from hostemr.deployment.openemr import OPENEMR
 from hostemr.deployment.openmrs import OPENMRS
+from hostemr.deployment.outputs import analytics_stack_name
 from hostemr.operate.order import creation_order
 from hostemr.operate.stacks import stack_order
-from hostemr.stacks.analytics import AnalyticsStack, analytics_stack_name
+from hostemr.stacks.analytics import AnalyticsStack
 from hostemr.stacks.data import DataStack
 from tests.stacks.shared import shared
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from hostemr.deployment.table import settings_of
+
 if TYPE_CHECKING:
     from hostemr.deployment.settings import FargateSettings
 
@@ -85,8 +87,6 @@ def _of_running(settings: FargateSettings) -> list[str]:
 
 def _digest_settings(settings: FargateSettings) -> str:
     """The settings that would pin the images that are not pinned."""
-    names = {"image": "backend_image", "frontend_image": "frontend_image", "gateway_image": "gateway_image"}
+    names = {row.attribute: row.key(settings.application) for row in settings_of(settings.application)}
     loose = [attribute for attribute, image in settings.images.items() if image.digest is None]
-    if settings.application != "openmrs":
-        return f"{settings.application}_image_digest"
-    return ", ".join(f"openmrs_{names[attribute]}_digest" for attribute in loose)
+    return ", ".join(names[f"{attribute}_digest"] for attribute in loose)

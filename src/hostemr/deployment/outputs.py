@@ -32,6 +32,16 @@ def stack_names(application: str, suffix: str = "") -> tuple[str, str]:
     return f"{application}-data{tail}", f"{application}-service{tail}"
 
 
+def analytics_stack_name(application: str, suffix: str = "") -> str:
+    """The analytics stack's name, such as `openemr-analytics` or `openemr-analytics-north`."""
+    return f"{application}-analytics{f'-{suffix}' if suffix else ''}"
+
+
+def host_name(application: str, suffix: str, domain: str) -> str:
+    """The application's name below a domain; a second deployment has its suffix in it."""
+    return f"{application}{f'-{suffix}' if suffix else ''}.{domain}"
+
+
 def export_name(data_stack: str, value: str) -> str:
     """The name under which a data stack exports a value, unique in an account and region."""
     return f"{data_stack}:{value}"

@@ -151,13 +151,20 @@ def arn(service: str, resource: str, description: str) -> Kind:
     return text_of(pattern, description)
 
 
-def _email(value: Any) -> str:
-    if not isinstance(value, str) or not _EMAIL.fullmatch(value):
-        raise ValueError(f"expected mail addresses such as it@clinic.example, got {value!r}")
-    return value
+def _list_of(text: str, pattern: re.Pattern[str], expected: str) -> Kind:
+    """One text or several, each of which matches the pattern wholly."""
+
+    def parse_one(value: Any) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise ValueError(f"expected {expected}, got {value!r}")
+        return value
+
+    return Kind(text, lambda value: _each(value, parse_one))
 
 
-EMAILS = or_null(Kind("a mail address, or a list of them", lambda value: _each(value, _email)), absent=())
+EMAILS = or_null(
+    _list_of("a mail address, or a list of them", _EMAIL, "mail addresses such as it@clinic.example"), absent=()
+)
 
 
 def ranges(version: int | None = None) -> Kind:
@@ -224,21 +231,18 @@ IMAGE_MAYBE_TAGGED = text_of(
 _HTTPS = re.compile(r"https://[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(:443)?")
 
 
-def _search_uri(value: Any) -> str:
-    if not isinstance(value, str) or not _HTTPS.fullmatch(value):
-        raise ValueError(f"expected https addresses on port 443 such as https://search.example.org, got {value!r}")
-    return value
-
-
-SEARCH_URIS = or_null(Kind("an https address, or a list of them", lambda value: _each(value, _search_uri)), absent=())
+SEARCH_URIS = or_null(
+    _list_of(
+        "an https address, or a list of them",
+        _HTTPS,
+        "https addresses on port 443 such as https://search.example.org",
+    ),
+    absent=(),
+)
 
 _CONFIG = re.compile(r"(https://[a-z0-9.-]+)?/[A-Za-z0-9._~/-]+")
-
-
-def _config_url(value: Any) -> str:
-    if not isinstance(value, str) or not _CONFIG.fullmatch(value):
-        raise ValueError(f"expected paths or https addresses such as /openmrs/spa/config-core_demo.json, got {value!r}")
-    return value
-
-
-CONFIG_URLS = Kind("a path or https address, or a list of them", lambda value: _each(value, _config_url))
+CONFIG_URLS = _list_of(
+    "a path or https address, or a list of them",
+    _CONFIG,
+    "paths or https addresses such as /openmrs/spa/config-core_demo.json",
+)

@@ -9,6 +9,7 @@ from typing import Any
 
 from hostemr.deployment.fargate import TASK_MEMORY, memory_text, nearest_memory
 from hostemr.deployment.images import in_ecr, on_docker_hub, split_tag
+from hostemr.deployment.outputs import host_name
 from hostemr.deployment.setting import Setting
 from hostemr.deployment.table import settings_of
 
@@ -161,8 +162,7 @@ def _address_beside_the_domain(values: Values) -> str | None:
     address, domain = values["site_address"], values["route53_domain"]
     if address is None or domain is None or values["certificate_arn"] is not None:
         return None
-    suffix = f"-{values['resource_suffix']}" if values["resource_suffix"] else ""
-    own = f"https://{values.application}{suffix}.{domain}"
+    own = f"https://{host_name(values.application, values['resource_suffix'], domain)}"
     if address == own:
         return None
     return (

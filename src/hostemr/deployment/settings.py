@@ -7,6 +7,7 @@ from typing import Literal
 
 from hostemr.deployment.doubts import doubts
 from hostemr.deployment.images import Image, image_of
+from hostemr.deployment.outputs import host_name
 
 Size = Literal["trial", "clinic", "hospital"]
 Egress = Literal["public_ip", "endpoints", "one_nat", "nat_per_zone"]
@@ -123,8 +124,7 @@ class FargateSettings:
         """The application's name below the domain; a second deployment has its suffix in it."""
         if self.route53_domain is None:
             return None
-        suffix = f"-{self.resource_suffix}" if self.resource_suffix else ""
-        return f"{self.application}{suffix}.{self.route53_domain}"
+        return host_name(self.application, self.resource_suffix, self.route53_domain)
 
     @property
     def address(self) -> str | None:

@@ -12,7 +12,7 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from hostemr.deployment.application import Application
-from hostemr.deployment.outputs import stack_names
+from hostemr.deployment.outputs import analytics_stack_name, stack_names
 from hostemr.deployment.settings import FargateSettings
 from hostemr.stacks.analytics_exports import DatabaseExport, FilesExport
 from hostemr.stacks.analytics_spark import Spark
@@ -20,11 +20,6 @@ from hostemr.stacks.analytics_store import Store
 from hostemr.stacks.analytics_studio import USER_PROFILE, Studio
 from hostemr.stacks.exports import Exports, Imports
 from hostemr.stacks.policies import REGION
-
-
-def analytics_stack_name(application: str, suffix: str = "") -> str:
-    """The analytics stack's name, such as `openemr-analytics` or `openemr-analytics-north`."""
-    return f"{application}-analytics{f'-{suffix}' if suffix else ''}"
 
 
 class AnalyticsStack(cdk.Stack):

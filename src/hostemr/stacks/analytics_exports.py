@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from hostemr.deployment.application import Application
 from hostemr.stacks.access import allow_out, security_group
 from hostemr.stacks.analytics_store import FILES, Store
 from hostemr.stacks.exports import Imports
+from hostemr.stacks.files import mounting, shared_volume
 from hostemr.stacks.function import Function
-from hostemr.stacks.policies import REGION, URL_SUFFIX, arn, policy, service_role, statement
+from hostemr.stacks.policies import REGION, arn, by_way_of, policy, service_role, statement, task_role
 
 IMAGE = "public.ecr.aws/aws-cli/aws-cli:2.36.49"
 _MOUNTED = "/export"
@@ -38,11 +38,9 @@ class FilesExport(Construct):
         self.cluster = ecs.CfnCluster(
             self, "Cluster", cluster_settings=[{"name": "containerInsights", "value": "enabled"}]
         )
-        self.task_role = self._role("TaskRole", self._copy_policy())
-        self.execution_role = self._role(
-            "ExecutionRole",
-            policy(self, "Log", statement("logs:CreateLogStream", "logs:PutLogEvents", on=data["TaskLogArn"])),
-        )
+        self.task_role = task_role(self, "TaskRole", policies=[self._copy_policy()])
+        write = statement("logs:CreateLogStream", "logs:PutLogEvents", on=data["TaskLogArn"])
+        self.execution_role = task_role(self, "ExecutionRole", policies=[policy(self, "Log", write)])
         group = security_group(
             self, "Group", vpc_id=data["VpcId"], purpose="The task that copies files to S3"
         ).attr_group_id
@@ -78,28 +76,13 @@ class FilesExport(Construct):
         """Every task of the cluster."""
         return arn("ecs", f"task/{self.cluster.ref}/*")
 
-    def _role(self, name: str, policy_arn: str) -> iam.CfnRole:
-        return service_role(
-            self, name, service="ecs-tasks.amazonaws.com", policies=[policy_arn], source_arn=arn("ecs", "*")
-        )
-
     def _copy_policy(self) -> str:
         files = self._store.files
         return policy(
             self,
             "Copy",
             # To mount is to read; writing would be another action, and so would being root.
-            statement(
-                "elasticfilesystem:ClientMount",
-                on=arn("elasticfilesystem", f"file-system/{self._data['FileSystemId']}"),
-                when={
-                    "StringEquals": {
-                        "elasticfilesystem:AccessPointArn": arn(
-                            "elasticfilesystem", f"access-point/{self._data['AccessPointId']}"
-                        )
-                    }
-                },
-            ),
+            mounting(file_system=self._data["FileSystemId"], access_point=self._data["AccessPointId"], writes=False),
             statement("s3:ListBucket", on=files.attr_arn, when={"StringLike": {"s3:prefix": f"{FILES}/*"}}),
             statement(
                 "s3:AbortMultipartUpload",
@@ -156,14 +139,7 @@ class FilesExport(Construct):
                 }
             ],
             volumes=[
-                {
-                    "name": _VOLUME,
-                    "efsVolumeConfiguration": {
-                        "filesystemId": data["FileSystemId"],
-                        "transitEncryption": "ENABLED",
-                        "authorizationConfig": {"accessPointId": data["AccessPointId"], "iam": "ENABLED"},
-                    },
-                }
+                shared_volume(_VOLUME, file_system=data["FileSystemId"], access_point=data["AccessPointId"]),
             ],
         )
 
@@ -228,7 +204,7 @@ class DatabaseExport(Construct):
                 "kms:CreateGrant",
                 "kms:DescribeKey",
                 on=store.key.attr_arn,
-                when={"StringEquals": {"kms:ViaService": f"rds.{REGION}.{URL_SUFFIX}"}},
+                when=by_way_of("rds"),
             ),
         )
         starter = Function(

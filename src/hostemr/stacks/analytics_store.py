@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import aws_cdk as cdk
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from hostemr.stacks.buckets import bucket_policy, private_bucket
-from hostemr.stacks.policies import VERSION, account_root, arn, statement
+from hostemr.stacks.keys import kept_key
+from hostemr.stacks.policies import arn, statement
 
 _OLD_VERSIONS_DAYS = 30
 FILES, DATABASE, RESULTS = "files", "database", "results"
@@ -23,37 +23,22 @@ class Store(Construct):
     def __init__(self, scope: Construct, id: str, *, access_logs_bucket: str) -> None:  # noqa: A002
         super().__init__(scope, id)
         self._access_logs_bucket = access_logs_bucket
-        self.key = kms.CfnKey(
+        self.key = kept_key(
             self,
             "Key",
-            description=f"{cdk.Stack.of(self).stack_name}: exports, notebooks and Spark",
-            enable_key_rotation=True,
-            pending_window_in_days=30,
-            key_policy={
-                "Version": VERSION,
-                "Statement": [
-                    {
-                        "Sid": "LetIamPoliciesDecide",
-                        "Effect": "Allow",
-                        "Principal": {"AWS": account_root()},
-                        "Action": "kms:*",
-                        "Resource": "*",
-                    },
-                    {
-                        # It keeps jobs' logs for thirty days.
-                        # https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/jobs-log-encryption.html
-                        "Sid": "LogsOfSparkJobs",
-                        "Effect": "Allow",
-                        "Principal": {"Service": "emr-serverless.amazonaws.com"},
-                        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-                        "Resource": "*",
-                        # Any application of this account: this one's ARN would depend on the key, and the key on it.
-                        "Condition": {"ArnLike": {"aws:SourceArn": arn("emr-serverless", "/applications/*")}},
-                    },
-                ],
+            "exports, notebooks and Spark",
+            {
+                # It keeps jobs' logs for thirty days.
+                # https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/jobs-log-encryption.html
+                "Sid": "LogsOfSparkJobs",
+                "Effect": "Allow",
+                "Principal": {"Service": "emr-serverless.amazonaws.com"},
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                "Resource": "*",
+                # Any application of this account: this one's ARN would depend on the key, and the key on it.
+                "Condition": {"ArnLike": {"aws:SourceArn": arn("emr-serverless", "/applications/*")}},
             },
         )
-        self.key.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
         # The seed names both logical ids.
         self.files = self._bucket("EFSExportBucket", FILES)
         self.database = self._bucket("S3ExportBucket", DATABASE)

@@ -51,7 +51,7 @@ class Entrance:
     def _load_balancer(self) -> LoadBalancer:
         settings = self._settings
         certificate = settings.certificate_arn
-        if self.zone is not None and settings.host_name is not None and certificate is None:
+        if settings.makes_certificate and self.zone is not None and settings.host_name is not None:
             certificate = self.zone.certificate(settings.host_name)
         return LoadBalancer(
             self._stack,

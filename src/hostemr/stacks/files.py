@@ -9,7 +9,7 @@ from aws_cdk import aws_efs as efs
 from constructs import Construct
 
 from hostemr.deployment.application import FileShare
-from hostemr.stacks.policies import VERSION, account_root, statement
+from hostemr.stacks.policies import VERSION, account_root, arn, statement
 
 PORT = 2049
 
@@ -99,15 +99,31 @@ def _tls_and_iam() -> dict[str, Any]:
     }
 
 
-def mounting(*, file_system_arn: str, access_point_arn: str) -> dict[str, Any]:
-    """The statement that lets a task mount and write the share, through its access point only.
+def mounting(*, file_system: str, access_point: str, writes: bool) -> dict[str, Any]:
+    """The statement that lets a task mount the share by the ids of both, through its access point only.
 
-    As root: the image's own scripts change owners and modes, as they do on a disk.
+    Who writes does so as root: the image's own scripts change owners and modes, as they do on a disk.
     """
+    more = ("elasticfilesystem:ClientWrite", "elasticfilesystem:ClientRootAccess") if writes else ()
     return statement(
         "elasticfilesystem:ClientMount",
-        "elasticfilesystem:ClientWrite",
-        "elasticfilesystem:ClientRootAccess",
-        on=file_system_arn,
-        when={"StringEquals": {"elasticfilesystem:AccessPointArn": access_point_arn}},
+        *more,
+        on=arn("elasticfilesystem", f"file-system/{file_system}"),
+        when={
+            "StringEquals": {
+                "elasticfilesystem:AccessPointArn": arn("elasticfilesystem", f"access-point/{access_point}")
+            }
+        },
     )
+
+
+def shared_volume(name: str, *, file_system: str, access_point: str) -> dict[str, Any]:
+    """The share as a task definition's volume: over TLS, by IAM, through its access point."""
+    return {
+        "name": name,
+        "efsVolumeConfiguration": {
+            "filesystemId": file_system,
+            "transitEncryption": "ENABLED",
+            "authorizationConfig": {"accessPointId": access_point, "iam": "ENABLED"},
+        },
+    }

@@ -24,7 +24,8 @@ class Keys(Construct):
 
     def __init__(self, scope: Construct, id: str, *, trail_name: str) -> None:  # noqa: A002
         super().__init__(scope, id)
-        self.data = self._key(
+        self.data = kept_key(
+            self,
             "Data",
             "patients' data: database, files, cache, secrets, mail",
             {
@@ -40,9 +41,10 @@ class Keys(Construct):
                 },
             },
         )
-        self.backups = self._key("Backups", "recovery points")
+        self.backups = kept_key(self, "Backups", "recovery points")
         logs_service = f"logs.{REGION}.{URL_SUFFIX}"
-        self.logs = self._key(
+        self.logs = kept_key(
+            self,
             "Logs",
             "logs, the audit trail and notices",
             {
@@ -75,14 +77,16 @@ class Keys(Construct):
             },
         )
 
-    def _key(self, name: str, purpose: str, *statements: dict[str, Any]) -> kms.CfnKey:
-        key = kms.CfnKey(
-            self,
-            name,
-            description=f"{cdk.Stack.of(self).stack_name}: {purpose}",
-            enable_key_rotation=True,
-            pending_window_in_days=30,
-            key_policy={"Version": VERSION, "Statement": [_FOR_THE_ACCOUNT, *statements]},
-        )
-        key.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
-        return key
+
+def kept_key(scope: Construct, name: str, purpose: str, *statements: dict[str, Any]) -> kms.CfnKey:
+    """A key that rotates and outlives its stack; IAM policies decide who may use it, and `statements` add to them."""
+    key = kms.CfnKey(
+        scope,
+        name,
+        description=f"{cdk.Stack.of(scope).stack_name}: {purpose}",
+        enable_key_rotation=True,
+        pending_window_in_days=30,
+        key_policy={"Version": VERSION, "Statement": [_FOR_THE_ACCOUNT, *statements]},
+    )
+    key.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+    return key

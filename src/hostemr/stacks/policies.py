@@ -27,6 +27,11 @@ def statement(
     }
 
 
+def by_way_of(service: str) -> dict[str, Any]:
+    """The condition that a key is used through one AWS service of this region, and not directly."""
+    return {"StringEquals": {"kms:ViaService": f"{service}.{REGION}.{URL_SUFFIX}"}}
+
+
 def policy(scope: Construct, name: str, *statements: Mapping[str, Any]) -> str:
     """A managed policy of these statements; answers its ARN."""
     document = {"Version": VERSION, "Statement": list(statements)}
@@ -59,6 +64,11 @@ def service_role(
         },
         managed_policy_arns=list(policies),
     )
+
+
+def task_role(scope: Construct, name: str, *, policies: Sequence[str]) -> iam.CfnRole:
+    """A role for ECS tasks of this account (task-iam-roles.html, the confused deputy)."""
+    return service_role(scope, name, service="ecs-tasks.amazonaws.com", policies=policies, source_arn=arn("ecs", "*"))
 
 
 def lambda_role(scope: Construct, name: str, *, policies: Sequence[str]) -> iam.CfnRole:

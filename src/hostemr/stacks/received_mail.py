@@ -11,7 +11,7 @@ from constructs import Construct
 from hostemr.stacks.domain import SERVICE_TIMEOUT_SECONDS, Zone
 from hostemr.stacks.function import Function
 from hostemr.stacks.mail import HELP, Mail
-from hostemr.stacks.policies import ACCOUNT, PARTITION, REGION, URL_SUFFIX, arn, policy, statement
+from hostemr.stacks.policies import ACCOUNT, PARTITION, REGION, arn, by_way_of, policy, statement
 from hostemr.stacks.record_buckets import MAIL_PREFIX
 
 _SES_RULES = ("CreateReceiptRule", "UpdateReceiptRule", "DeleteReceiptRule", "DescribeReceiptRule")
@@ -109,9 +109,7 @@ class ReceivedMail(Construct):
             self,
             "Forward",
             statement("s3:GetObject", "s3:GetObjectTagging", "s3:PutObjectTagging", on=objects),
-            statement(
-                "kms:Decrypt", on=data_key, when={"StringEquals": {"kms:ViaService": f"s3.{REGION}.{URL_SUFFIX}"}}
-            ),
+            statement("kms:Decrypt", on=data_key, when=by_way_of("s3")),
             statement(
                 "ses:SendRawEmail",
                 "ses:SendEmail",

@@ -10,7 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from hostemr.stacks.policies import ACCOUNT, REGION, URL_SUFFIX, statement
+from hostemr.stacks.policies import ACCOUNT, by_way_of, statement
 
 
 def changing(secret_arn: str, key_arn: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -18,7 +18,6 @@ def changing(secret_arn: str, key_arn: str) -> tuple[dict[str, Any], dict[str, A
 
     https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotating-secrets-required-permissions-function.html
     """
-    through = f"secretsmanager.{REGION}.{URL_SUFFIX}"
     return (
         statement(
             "secretsmanager:DescribeSecret",
@@ -27,7 +26,7 @@ def changing(secret_arn: str, key_arn: str) -> tuple[dict[str, Any], dict[str, A
             "secretsmanager:UpdateSecretVersionStage",
             on=secret_arn,
         ),
-        statement("kms:Decrypt", "kms:GenerateDataKey", on=key_arn, when={"StringEquals": {"kms:ViaService": through}}),
+        statement("kms:Decrypt", "kms:GenerateDataKey", on=key_arn, when=by_way_of("secretsmanager")),
     )
 
 

@@ -13,16 +13,8 @@ from constructs import Construct
 from hostemr.deployment.application import FILES, Application, Given
 from hostemr.deployment.settings import FargateSettings
 from hostemr.stacks.container_definitions import ContainerDefinitions, Surroundings
-from hostemr.stacks.files import mounting
-from hostemr.stacks.policies import (
-    PARTITION,
-    REGION,
-    URL_SUFFIX,
-    arn,
-    policy,
-    service_role,
-    statement,
-)
+from hostemr.stacks.files import mounting, shared_volume
+from hostemr.stacks.policies import PARTITION, by_way_of, policy, statement, task_role
 from hostemr.stacks.pulled_images import repository_arns
 
 
@@ -46,13 +38,13 @@ class Tasks(Construct):
         if settings.enable_ecs_exec:
             task_policies.append(self._exec_policy())
         pull = self._pull_policy()
-        self.task_role = self._role("TaskRole", [*task_policies, *self._attachment_policy()])
-        self.worker_execution_role = self._role(
-            "WorkerExecutionRole", [pull, *self._secret_policy("WorkerSecrets", self._worker_secrets())]
+        self.task_role = task_role(self, "TaskRole", policies=[*task_policies, *self._attachment_policy()])
+        self.worker_execution_role = task_role(
+            self, "WorkerExecutionRole", policies=[pull, *self._secret_policy("WorkerSecrets", self._worker_secrets())]
         )
-        self.setup_task_role = self._role("SetupTaskRole", task_policies[:1])
-        self.setup_execution_role = self._role(
-            "SetupExecutionRole", [pull, *self._secret_policy("SetupSecrets", self._setup_secrets())]
+        self.setup_task_role = task_role(self, "SetupTaskRole", policies=task_policies[:1])
+        self.setup_execution_role = task_role(
+            self, "SetupExecutionRole", policies=[pull, *self._secret_policy("SetupSecrets", self._setup_secrets())]
         )
         self.worker = self._definition(
             "Worker",
@@ -128,30 +120,14 @@ class Tasks(Construct):
         """The share of all tasks by that name; any other is one task's own, and goes with it."""
         if name != FILES:
             return {"name": name}
-        return {
-            "name": name,
-            "efsVolumeConfiguration": {
-                "filesystemId": self._given.file_system,
-                "transitEncryption": "ENABLED",
-                "authorizationConfig": {"accessPointId": self._given.access_point, "iam": "ENABLED"},
-            },
-        }
-
-    def _role(self, name: str, policies: Sequence[str]) -> iam.CfnRole:
-        """A role for tasks of this account (task-iam-roles.html, the confused deputy)."""
-        return service_role(
-            self, name, service="ecs-tasks.amazonaws.com", policies=policies, source_arn=arn("ecs", "*")
-        )
+        return shared_volume(name, file_system=self._given.file_system, access_point=self._given.access_point)
 
     def _file_policy(self) -> str:
         given = self._given
         return policy(
             self,
             "MountFiles",
-            mounting(
-                file_system_arn=arn("elasticfilesystem", f"file-system/{given.file_system}"),
-                access_point_arn=arn("elasticfilesystem", f"access-point/{given.access_point}"),
-            ),
+            mounting(file_system=given.file_system, access_point=given.access_point, writes=True),
         )
 
     def _pull_policy(self) -> str:
@@ -178,7 +154,6 @@ class Tasks(Construct):
         bucket = self._given.places.attachments_bucket
         if bucket is None:
             return []
-        through = f"s3.{REGION}.{URL_SUFFIX}"
         return [
             policy(
                 self,
@@ -195,7 +170,7 @@ class Tasks(Construct):
                     "kms:Decrypt",
                     "kms:GenerateDataKey",
                     on=self._given.data_key,
-                    when={"StringEquals": {"kms:ViaService": through}},
+                    when=by_way_of("s3"),
                 ),
             )
         ]
@@ -203,13 +178,12 @@ class Tasks(Construct):
     def _secret_policy(self, name: str, secrets: Sequence[str]) -> list[str]:
         if not secrets:
             return []
-        through = f"secretsmanager.{REGION}.{URL_SUFFIX}"
         return [
             policy(
                 self,
                 name,
                 statement("secretsmanager:GetSecretValue", on=secrets),
-                statement("kms:Decrypt", on=self._given.data_key, when={"StringEquals": {"kms:ViaService": through}}),
+                statement("kms:Decrypt", on=self._given.data_key, when=by_way_of("secretsmanager")),
             )
         ]
 

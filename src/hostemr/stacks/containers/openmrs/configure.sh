@@ -121,6 +121,7 @@ same_image() {
 # What the set-up leaves to the workers. A reader finds all of it or none: `installed` is written last of all.
 hand_over() {
     mkdir -p "$handed_over"
+    index_place >"$handed_over/index"
     rm -rf "$handed_over/checksums.new" "$handed_over/checksums.old"
     mkdir -p "$data/configuration_checksums"
     cp -R "$data/configuration_checksums" "$handed_over/checksums.new"
@@ -187,7 +188,6 @@ configure() {
     esac
     say "handing over to the workers"
     hand_over
-    index_place >"$handed_over/index"
     state_write installed ''
     mark_installed
     say "done"

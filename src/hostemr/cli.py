@@ -13,6 +13,11 @@ from hostemr.errors import EXIT_STATUSES, HostemrError
 
 VERBS = {
     "plan": ("hostemr.operate.commands", "plan", "Write a deployment's templates, and say what they hold."),
+    "price": (
+        "hostemr.operate.price_commands",
+        "price_command",
+        "Say what CloudFormation templates cost in a month.",
+    ),
     "settings": ("hostemr.deployment.commands", "settings", "List a deployment's settings, or check a cdk.json."),
     "serve": ("hostemr.registration.commands", "serve", "Run the registration service."),
     "worker": ("hostemr.registration.commands", "worker", "Send broadcasts; any number of workers, on any machine."),

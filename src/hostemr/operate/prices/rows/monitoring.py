@@ -1,0 +1,42 @@
+"""CloudWatch and SNS. The prices are those of the first tier: 10,000 metrics, 10 TB of logs."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from hostemr.operate.prices.table import rows
+
+_CLOUDWATCH = "https://aws.amazon.com/cloudwatch/pricing/"
+_SNS = "https://aws.amazon.com/sns/pricing/"
+
+ROWS = (
+    *rows(_CLOUDWATCH, date(2026, 6, 13), "looked up", {"cloudwatch.metric": "0.30"}, unit="month", free=10),
+    *rows(_CLOUDWATCH, date(2025, 6, 1), "from memory", {"cloudwatch.alarm": "0.10"}, unit="month", free=10),
+    *rows(
+        _CLOUDWATCH,
+        date(2025, 6, 1),
+        "from memory",
+        {"cloudwatch.alarm.fast": "0.30", "cloudwatch.alarm.composite": "0.50"},
+        unit="month",
+    ),
+    *rows(
+        _CLOUDWATCH,
+        date(2025, 6, 1),
+        "from memory",
+        {"cloudwatch.requests": "0.01"},
+        unit="request",
+        per=1_000,
+        free=1_000_000,
+    ),
+    *rows(_CLOUDWATCH, date(2026, 6, 13), "looked up", {"cloudwatch.dashboard": "3"}, unit="month", free=3),
+    *rows(_CLOUDWATCH, date(2026, 6, 13), "looked up", {"logs.ingested": "0.50"}, unit="GB", free=5),
+    *rows(
+        _CLOUDWATCH,
+        date(2025, 6, 1),
+        "from memory",
+        {"logs.ingested.infrequent": "0.25", "logs.vended.s3": "0.25"},
+        unit="GB",
+    ),
+    *rows(_CLOUDWATCH, date(2025, 6, 1), "from memory", {"logs.stored": "0.03"}, unit="GB-month", free=5),
+    *rows(_SNS, date(2025, 6, 1), "from memory", {"sns.email": "2.00"}, unit="message", per=100_000, free=1_000),
+)

@@ -1,0 +1,45 @@
+"""Buckets, file systems and backup plans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hostemr.operate.prices.sheet import Charge, NotPriced, Resource, Sheet
+
+
+def bucket(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
+    """AWS::S3::Bucket, all in the standard class.
+
+    A bucket that a trail writes to has a trail's usage; if it is the only one, a bucket's too, since whatever else
+    is stored can only be there.
+    """
+    trails = sheet.of_type("AWS::CloudTrail::Trail")
+    holds_trail = any(trail.target("S3BucketName") == resource.name for trail in trails)
+    if holds_trail:
+        yield sheet.used("a trail's storage, standard", "s3.standard", "trail_storage_gb", resource)
+        yield sheet.used("a trail's requests", "s3.put", "trail_put_requests", resource)
+    if not holds_trail or sum(1 for _ in sheet.of_type("AWS::S3::Bucket")) == 1:
+        yield sheet.used("storage, standard", "s3.standard", "bucket_storage_gb", resource)
+        yield sheet.used("requests that write or list", "s3.put", "bucket_put_requests", resource)
+        yield sheet.used("requests that read", "s3.get", "bucket_get_requests", resource)
+    if "ReplicationConfiguration" in resource.properties:
+        raise NotPriced("what replication stores and sends elsewhere is not counted")
+
+
+def file_system(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
+    """AWS::EFS::FileSystem with several zones; all of it in the standard class."""
+    if resource.get("AvailabilityZoneName") is not None:
+        raise NotPriced("file systems in one zone are not in the table")
+    yield sheet.used("storage, standard", "efs.standard", "files_storage_gb", resource)
+    mode = resource.get("ThroughputMode", default="bursting")
+    if mode == "elastic":
+        yield sheet.used("read", "efs.read", "files_read_gb", resource)
+        yield sheet.used("written", "efs.written", "files_written_gb", resource)
+    elif mode != "bursting":
+        raise NotPriced(f"throughput of mode {mode} is not in the table")
+
+
+def backup_plan(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
+    """AWS::Backup::BackupPlan, at what backups of file systems cost."""
+    yield sheet.used("backups, warm", "backup.warm", "backup_warm_gb", resource)
+    yield sheet.used("backups, cold", "backup.cold", "backup_cold_gb", resource)

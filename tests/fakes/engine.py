@@ -60,6 +60,9 @@ class FolderEngine:
     def check(self) -> None:
         self._called("check")
 
+    def begin_anew(self) -> None:
+        self._called("begin_anew")
+
     def _called(self, name: str) -> None:
         self.calls.append(name)
         if name in self.failing:

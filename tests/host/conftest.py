@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,11 @@ from tests.host.machine import Machine
 from tests.peers import mariadb
 from tests.peers.s3 import PrivateS3
 
-PROGRAMS = {"mariadb-install-db": "mariadb-server-core", "mariadb-backup": "mariadb-backup", "mariadb": "mariadb-client"}
+PROGRAMS = {
+    "mariadb-install-db": "mariadb-server-core",
+    "mariadb-backup": "mariadb-backup",
+    "mariadb": "mariadb-client",
+}
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +34,12 @@ def empty_database() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hostemr-datadir-", dir=mariadb.memory()) as folder:
         command = ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", "--user=root", "--skip-test-db"]
         done = subprocess.run(
-            [*command, "--auth-root-authentication-method=normal"], capture_output=True, text=True, check=False
+            [*command, "--auth-root-authentication-method=normal"],
+            # Two that run at once would take each other's temporary tables.
+            env={**os.environ, "TMPDIR": folder},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         yield Path(folder) / "data"
@@ -54,7 +65,7 @@ def new_machine(template: Path) -> Iterator[Callable[..., Machine]]:
     machines: list[Machine] = []
     with tempfile.TemporaryDirectory(prefix="hostemr-machine-", dir=mariadb.memory()) as folder:
 
-        def make(*, installed: bool = True, **settings: object) -> Machine:
+        def make(*, installed: bool = True, **settings: Any) -> Machine:
             place = Path(folder) / str(len(machines))
             place.mkdir()
             machine = Machine(place, **settings)

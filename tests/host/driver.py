@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,15 +12,16 @@ from pathlib import Path
 from hostemr.errors import HostemrError
 from hostemr.host.backup import backup
 from hostemr.host.drill import drill
+from hostemr.host.engines import Engine
 from hostemr.host.restore import restore, settle
 from hostemr.host.server import Server, _tell
 from tests.fakes.engine import FolderEngine
 from tests.host.machine import Machine
 
-VERBS = {
-    "backup": lambda server, engine: backup(server, engine),
-    "restore": lambda server, engine: restore(server, engine),
-    "drill": lambda server, engine: drill(server, engine),
+VERBS: dict[str, Callable[[Server, Engine], object]] = {
+    "backup": backup,
+    "restore": restore,
+    "drill": drill,
     "settle": lambda server, _: settle(server),
 }
 

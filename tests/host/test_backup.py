@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from hostemr.errors import FindingsError, HostemrError, OutsideWorldError, RefusedError
 from hostemr.host import manifest
 from hostemr.host.backup import backup
-from hostemr.host.engines import EngineFailed
+from hostemr.host.engines import EngineFailed, Point
 from hostemr.host.generations import remove_previous
 from hostemr.host.lock import locked
 from hostemr.host.restore import restore
@@ -198,7 +199,7 @@ def test_a_disk_that_fills_during_a_backup_harms_nothing(
 
     def fill(line: str) -> None:
         if line == "copying the database":
-            with filler.open("wb") as file, pytest.raises(OSError, match="No space left"):
+            with filler.open("wb") as file, suppress(OSError):
                 while True:
                     file.write(b"x" * 2**20)
 
@@ -211,9 +212,7 @@ def test_a_disk_that_fills_during_a_backup_harms_nothing(
     assert len(engine.points()) == 1
 
 
-def test_an_empty_database_is_no_backup(
-    machine: Machine, engine: FolderEngine
-) -> None:
+def test_an_empty_database_is_no_backup(machine: Machine, engine: FolderEngine) -> None:
     machine.sql("DROP DATABASE openemr")
     with pytest.raises(FindingsError, match="no table of OpenEMR's"):
         backup(machine.server, engine)
@@ -225,7 +224,7 @@ def test_a_damaged_table_is_found_before_anything_is_stored(machine: Machine, en
     machine.sql("FLUSH TABLES")
     table = next(datadir.glob("openemr/odd*.MYD"))
     table.write_bytes(b"\xff" * 3)
-    with pytest.raises(FindingsError, match="Damaged tables: .*odd name"):
+    with pytest.raises(FindingsError, match=r"Damaged tables: .*odd name"):
         backup(machine.server, engine)
     assert engine.points() == []
     assert machine.metrics() == [("BackupFailures", 1)]
@@ -273,7 +272,7 @@ def test_a_clock_that_was_wrong_is_told_and_forgets_nothing(
 
 def test_what_was_uploaded_is_read_back(machine: Machine, engine: FolderEngine) -> None:
     class Forgetful(FolderEngine):
-        def points(self) -> list:
+        def points(self) -> list[Point]:
             return []
 
     with pytest.raises(OutsideWorldError, match="not listed"):

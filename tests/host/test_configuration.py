@@ -52,7 +52,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert 'host.json: domain is "": expected a text' in found
 
 
-@pytest.mark.parametrize("value", [True, "14", 1.0, -1, None, [3]])
+@pytest.mark.parametrize("value", [True, "1 4", "-14", "", 1.0, -1, None, [3]])
 def test_a_number_is_a_whole_one_above_nought(value: object) -> None:
     assert problems({**LEAST, "keep_daily": value}) == (
         f"host.json: keep_daily is {json.dumps(value)}: expected a whole number of 1 or more",
@@ -126,3 +126,7 @@ def test_a_file_is_read_as_it_is(tmp_path: Path) -> None:
     document: dict[str, Any] = {**LEAST, "name": "Praxis-Müller", "full_every_days": 3}
     path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
     assert (load(path).name, load(path).full_every_days) == ("Praxis-Müller", 3)
+
+
+def test_a_number_may_be_a_text_as_cloudformation_gives_it() -> None:
+    assert parse({**LEAST, "keep_daily": "14"}).keep_daily == 14

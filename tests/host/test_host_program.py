@@ -46,7 +46,7 @@ def test_the_same_sources_make_the_same_bytes(program: bytes) -> None:
 def test_it_holds_the_agent_and_nothing_else(program: bytes) -> None:
     names = zipfile.ZipFile(io.BytesIO(program)).namelist()
     assert {"__main__.py", "hostemr/__init__.py", "hostemr/errors.py", "hostemr/host/setup.py"} <= set(names)
-    assert "hostemr/host/files/compose.yaml" in names
+    assert "hostemr/host/installed/compose.yaml" in names
     assert [name for name in names if not name.startswith("hostemr/host/")] == [
         "__main__.py",
         "hostemr/__init__.py",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -217,6 +216,6 @@ def test_a_restore_needs_room_beside_the_present_data(
 
 def test_the_links_own_rename_is_the_only_moment_of_change(machine: Machine, stored: FolderEngine) -> None:
     restored = restore(machine.server, stored)
-    assert os.readlink(machine.layout.current) == f"generations/{restored.generation}"
+    assert str(machine.layout.current.readlink()) == f"generations/{restored.generation}"
     database = (machine.home / "mysql.datadir").read_text()
     assert Path(database) == machine.layout.generations / restored.generation / "database"

@@ -14,7 +14,7 @@ import pytest
 from hostemr.host.units import File, install, mount_unit, system_files
 
 ROOT = Path("/srv/openemr")
-FILES = Path(__file__).resolve().parents[2] / "src/hostemr/host/files"
+FILES = Path(__file__).resolve().parents[2] / "src/hostemr/host/installed"
 
 
 def test_the_seeds_names_are_kept() -> None:

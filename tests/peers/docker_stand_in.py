@@ -56,12 +56,8 @@ def compose(arguments: list[str]) -> int:
     verb, *rest = arguments[4:]
     if verb == "up":
         assert rest[:3] == ["--detach", "--wait", "--wait-timeout"], rest
-        for service in rest[4:] or SERVICES:
-            if (HOME / f"fail-{service}").exists():
-                return refuse(f"container openemr-{service}-1 is unhealthy")
-            if not up(service):
-                return refuse(f"container openemr-{service}-1 exited (1)")
-        return 0
+        failed = next((service for service in rest[4:] or SERVICES if not up(service)), None)
+        return refuse(f"container openemr-{failed}-1 is unhealthy") if failed else 0
     if verb == "down":
         for service in reversed(SERVICES):
             down(service)
@@ -72,13 +68,17 @@ def compose(arguments: list[str]) -> int:
                 print(json.dumps({"Service": service, "State": "running", "Health": "healthy"}))
         return 0
     if verb == "exec":
-        assert rest[:3] == ["-T", "--user", "0:0"], rest
-        service, program, *words = rest[3:]
-        assert service == "mysql", rest
-        if not running("mysql"):
-            return refuse('service "mysql" is not running')
-        return subprocess.run([program, *_inside(program, words)], check=False).returncode
+        return inside(rest)
     return refuse(f"unknown compose command: {arguments}")
+
+
+def inside(words: list[str]) -> int:
+    assert words[:3] == ["-T", "--user", "0:0"], words
+    service, program, *rest = words[3:]
+    assert service == "mysql", words
+    if not running("mysql"):
+        return refuse('service "mysql" is not running')
+    return subprocess.run([program, *_inside(program, rest)], check=False).returncode
 
 
 def _inside(program: str, words: list[str]) -> list[str]:
@@ -108,6 +108,8 @@ def alive(pid: int) -> bool:
 
 
 def up(service: str) -> bool:
+    if (HOME / f"fail-{service}").exists():
+        return False
     if running(service):
         return True
     if service != "mysql":
@@ -118,7 +120,10 @@ def up(service: str) -> bool:
     if not (datadir / "mysql").exists():
         command = ["mariadb-install-db", "--no-defaults", f"--datadir={datadir}", "--user=root", "--skip-test-db"]
         subprocess.run(
-            [*command, "--auth-root-authentication-method=normal"], check=True, stdout=subprocess.DEVNULL
+            [*command, "--auth-root-authentication-method=normal"],
+            env={**os.environ, "TMPDIR": str(HOME)},
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
     server = subprocess.Popen(
         [
@@ -185,7 +190,8 @@ def run(arguments: list[str]) -> int:
             program = value
         elif option == "--volume":
             outside, _, inside = value.partition(":")
-            assert outside == inside and Path(outside).is_dir(), value
+            assert outside == inside, value
+            assert Path(outside).is_dir(), value
         else:
             assert (option, value) in {("--network", "none"), ("--user", "0:0")}, (option, value)
     image, *rest = words

@@ -98,6 +98,8 @@ class PrivateMariaDB:
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
             ],
+            # Two that run at once would take each other's temporary tables.
+            env={**os.environ, "TMPDIR": str(self.folder)},
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -60,10 +60,11 @@ def backup(server: Server, engine: Engine, *, attempts: int = 1, pause: float = 
         for attempt in range(1, attempts + 1):
             try:
                 return _attempt(server, engine)
-            except HostemrError as error:
+            except (HostemrError, OSError) as caught:
+                error = caught if isinstance(caught, HostemrError) else _of_the_disk(caught)
                 _failed(server, error)
                 if attempt == attempts or isinstance(error, RefusedError):
-                    raise
+                    raise error from caught
                 server.tell(f"warning: {error.message} Trying again in {pause:.0f} seconds.")
                 time.sleep(pause)
             except BaseException as error:
@@ -89,7 +90,7 @@ def _attempt(server: Server, engine: Engine) -> Done:
     server.tell("uploading")
     point = engine.store(work / "set", taken)
     _read_back(engine, point, made)
-    suspicious = [*_ahead(server, before, taken), *_suspicious(server, made)]
+    suspicious = [*_strange(server, before, taken), *_suspicious(server, made)]
     server.state.write("backup", _record(server, point, made, time.monotonic() - began, suspicious))
     server.state.forget("backup-running")
     server.state.forget("backup-failure")
@@ -97,10 +98,15 @@ def _attempt(server: Server, engine: Engine) -> Done:
     server.measure({"BackupAgeHours": (0, "None"), "BackupFailures": (1 if suspicious else 0, "Count")})
     forgotten: list[Point] = []
     if suspicious:
-        server.tell("warning: nothing is forgotten, for this backup holds less than the one before")
+        server.tell("warning: nothing is forgotten until a backup has nothing suspicious about it")
     else:
-        forgotten = _forget(server, engine, point)
-        remove_previous(server)
+        try:
+            forgotten = _forget(server, engine, point)
+            remove_previous(server)
+        except HostemrError as error:
+            server.tell(f"warning: {error.message}")
+            suspicious.append(f"what is too old could not be removed: {error.message}")
+            server.measure({"BackupFailures": (1, "Count")})
     return Done(
         point=point,
         manifest=made,
@@ -157,14 +163,10 @@ def _listed(server: Server, folder: Path) -> dict[str, digests.Summary]:
     live = server.layout.current / "sites"
     with Cache(server.layout.cache / "digests.sqlite3", now=server.now().timestamp()) as cache:
         listed = {
-            part: digests.record(folder / part, folder / LISTINGS / part, **known)
-            for part, known in {
-                "database": {},
-                "sites": {"live": live, "cache": cache},
-                "certificates": {},
-                "settings": {},
-            }.items()
+            part: digests.record(folder / part, folder / LISTINGS / part)
+            for part in ("database", "certificates", "settings")
         }
+        listed["sites"] = digests.record(folder / "sites", folder / LISTINGS / "sites", live=live, cache=cache)
     for part, one in listed.items():
         for path in one.rotten:
             server.tell(f"warning: {part}/{path} lost its content on the disk: it changed without a change")
@@ -194,14 +196,23 @@ def _read_back(engine: Engine, point: Point, made: Manifest) -> None:
         raise OutsideWorldError(f"The backup {point.id} reads back as another one.", hint="run the backup again")
 
 
-def _ahead(server: Server, before: Sequence[Point], taken: datetime) -> list[str]:
-    """Points of the future: now or then the clock was wrong, and "the newest" is not what it says."""
+def _strange(server: Server, before: Sequence[Point], taken: datetime) -> list[str]:
+    """What is strange about the points that there were: the last one is gone, or one is of the future.
+
+    Then or now the clock was wrong, and "the newest" is not what it says.
+    """
+    lines = []
+    last = server.state.read("backup")
+    if last is not None and last["point"] not in {point.id for point in before}:
+        lines.append(f"the backup of {last['taken'][:16]} is no longer in the bucket: was it deleted?")
     ahead = [point for point in before if point.taken > taken + timedelta(minutes=15)]
-    if not ahead:
-        return []
-    line = f"the newest stored point is of {ahead[-1].taken.isoformat()}, which is still to come: is the clock right?"
-    server.tell(f"warning: {line}")
-    return [line]
+    if ahead:
+        lines.append(
+            f"the newest stored point is of {ahead[-1].taken.isoformat()}, which is still to come: is the clock right?"
+        )
+    for line in lines:
+        server.tell(f"warning: {line}")
+    return lines
 
 
 def _suspicious(server: Server, made: Manifest) -> list[str]:
@@ -246,6 +257,13 @@ def _forget(server: Server, engine: Engine, newest: Point) -> list[Point]:
         return []
     server.tell(f"forgetting {len(gone)} of the stored points")
     return engine.forget(gone)
+
+
+def _of_the_disk(error: OSError) -> HostemrError:
+    where = f"{error.filename}: " if error.filename else ""
+    return OutsideWorldError(
+        f"{where}{error.strerror or error}.", hint="see whether the data volume is full or damaged"
+    )
 
 
 def _failed(server: Server, error: HostemrError) -> None:

@@ -144,6 +144,9 @@ def _plain(hint: Any, value: object) -> object:
             raise ValueError(f"expected {_expected(hint)}")
         return value
     if hint is int:
+        # CloudFormation gives a template's numbers as texts in many places.
+        if isinstance(value, str) and value.isascii() and value.isdecimal():
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError("expected a whole number of 1 or more")
         return value

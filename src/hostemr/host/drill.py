@@ -66,10 +66,17 @@ def _hold(server: Server, engine: Engine) -> Drilled:
             )
         server.measure({"DrillFailures": (0, "Count"), "DrillAgeDays": (0, "None")})
         return Drilled(point=point, manifest=found, seconds=seconds)
+    _begin_anew(server, engine)
     raise FindingsError(
         f"None of the {len(broken)} stored backups can be restored. The newest: {broken[0][1]}",
         hint="run `hostemr-host backup` now; `hostemr-host undelete` brings deleted objects back",
     )
+
+
+def _begin_anew(server: Server, engine: Engine) -> None:
+    """The next backup must not lean on what is damaged."""
+    server.tell("the next backup will be stored anew, with nothing in common with those before it")
+    engine.begin_anew()
 
 
 def _record(

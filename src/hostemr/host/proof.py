@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hostemr.errors import FindingsError, HostemrError, OutsideWorldError
+from hostemr.errors import FindingsError, HostemrError
 from hostemr.host import digests, manifest
 from hostemr.host.engines import Damaged, Engine, NothingStored, Point, WrongPassphrase, closest
 from hostemr.host.inventory import differences, inventory
+from hostemr.host.layout import PARTS
 from hostemr.host.manifest import Manifest
-from hostemr.host.scratch import scratch_server
+from hostemr.host.scratch import DoesNotRun, scratch_server
 from hostemr.host.server import Server
 from hostemr.host.space import mib, require
 
@@ -59,6 +60,8 @@ def bring(server: Server, engine: Engine, point: Point, into: Path) -> Manifest:
 def prove(server: Server, folder: Path, expected: Manifest) -> None:
     """Compare every file's hash, and every table's rows and checksum, with the manifest. Raises Damaged."""
     server.tell("comparing every file's hash")
+    if missing := {*PARTS} - {*expected.digests}:
+        raise Damaged(f"The backup says nothing of {', '.join(sorted(missing))}.")
     for part, digest in expected.digests.items():
         listing = folder / manifest.LISTINGS / part
         if not listing.is_dir() or digests.listing_digest(listing) != digest:
@@ -72,7 +75,8 @@ def prove(server: Server, folder: Path, expected: Manifest) -> None:
             tables = inventory(scratch)
     except FindingsError as error:
         raise Damaged(error.message) from error
-    except OutsideWorldError as error:
+    except DoesNotRun as error:
+        # Not Docker, nor the image, nor the machine's memory: MariaDB itself does not take the copy.
         raise Damaged(f"The database cannot be started: {error.message}") from error
     lines = differences(expected.tables, tables)
     if lines:

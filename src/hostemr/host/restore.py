@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hostemr.errors import HostemrError, OutsideWorldError
+from hostemr.host import files
 from hostemr.host.containers import DATABASE
 from hostemr.host.database import LiveDatabase
 from hostemr.host.engines import Damaged, Engine, Point
@@ -100,6 +101,8 @@ def adopt(server: Server, folder: Path) -> str:
             (folder / part).rename(beside / part)
         else:
             (beside / part).mkdir()
+    # Renames are on the disk in order; what they lead to has to be there before.
+    files.settle(beside)
     beside.rename(server.layout.generations / name)
     sync(server.layout.generations)
     shutil.rmtree(folder)
@@ -126,10 +129,15 @@ def switch(server: Server, generation: str, *, point: str, expected: Mapping[str
             raise Damaged("the restored tables are not what was stored: " + "; ".join(lines[:10]))
         server.tell("starting OpenEMR")
         server.containers.up(timeout=_STARTS_WITHIN)
-    except HostemrError as error:
+    except (HostemrError, OSError) as error:
         _back(server)
+        why = error.message if isinstance(error, HostemrError) else str(error)
         served = "and the data from before the restore serves again" if before else "and nothing is served"
-        raise OutsideWorldError(f"The restored data could not be served, {served}: {error.message}") from error
+        raise OutsideWorldError(f"The restored data could not be served, {served}: {why}") from error
+    except BaseException:
+        # A signal, or a mistake of ours: the clinic goes on with what it had.
+        _back(server)
+        raise
     if before is not None:
         keep_previous(server, before)
     # The next backup may hold less than the one before, and that is no loss.

@@ -15,14 +15,18 @@ from hostemr.host import units
 from hostemr.host.compose import COMPOSE, FOLDER, RUNNING, caddyfile_text, checked, compose_text
 from hostemr.host.installation import ensure_installed, prepare_folders
 from hostemr.host.instance import instance_id, take_address
+from hostemr.host.lock import locked
 from hostemr.host.programs import HOUR, MINUTE, ProgramFailed
 from hostemr.host.restore import settle
 from hostemr.host.server import Server
 from hostemr.host.signals import Group, Put, WaitCondition, put
 from hostemr.host.swap import make_swap, memory
 from hostemr.host.volume import Attachment, find_device, mount
+from hostemr.host.watch import watch
 
 _DOCKER = Path("/etc/docker/daemon.json")
+_OTHERS_END_WITHIN = 10 * MINUTE
+"""A restore that is cut off in its midst must not be mistaken for one that was."""
 _PULLS = 4
 _BETWEEN_PULLS = 15.0
 
@@ -90,20 +94,24 @@ def _steps(server: Server, restore_from_recovery: Callable[[], object], host: Ho
     _optional_swap(server, host)
     _install_files(server, host)
     prepare_folders(host.running)
-    settle(server)
+    with locked(server.layout.state, "setup", wait_seconds=_OTHERS_END_WITHIN):
+        settle(server)
     if configuration.recovery and server.layout.served() is None and not server.state.read("installation"):
         tell(f"recovering from the backups in {configuration.recovery.bucket}")
         restore_from_recovery()
         if server.layout.served() is None:
             raise OutsideWorldError("The recovery ended, and there is nothing to serve.")
     _patiently(server, host)
-    ensure_installed(server, running=host.running)
-    tell("starting OpenEMR")
-    # An older OpenEMR's database is upgraded before its container is healthy.
-    server.containers.up(timeout=HOUR)
+    with locked(server.layout.state, "setup", wait_seconds=_OTHERS_END_WITHIN):
+        ensure_installed(server, running=host.running)
+        tell("starting OpenEMR")
+        # An older OpenEMR's database is upgraded before its container is healthy.
+        server.containers.up(timeout=HOUR)
     first = (server.state.read("setup") or {}).get("first_at")
     now = server.now().isoformat(timespec="seconds")
     server.state.write("setup", {"first_at": first or now, "at": now})
+    # The alarms take silence for a failure, and are made as soon as this server has signalled.
+    watch(server)
     tell(f"OpenEMR answers at https://{configuration.domain or configuration.address}")
 
 

@@ -9,6 +9,7 @@ from hostemr.host.configuration import EngineName
 from hostemr.host.engines import Engine
 from hostemr.host.engines.duplicity import Duplicity
 from hostemr.host.engines.places import Bucket, Folder, Place
+from hostemr.host.engines.repositories import Repositories, opened
 from hostemr.host.engines.restic import Restic
 from hostemr.host.server import Server
 
@@ -86,5 +87,15 @@ def _engine(
             full_every_days=server.configuration.full_every_days,
             read_only=read_only,
         )
-    name = server.configuration.name
-    return Restic(server.programs, place, passphrase=passphrase, cache=memory, server=name, read_only=read_only)
+
+    def repository(where: Place, number: str) -> Restic:
+        return Restic(
+            server.programs,
+            where,
+            passphrase=passphrase,
+            cache=memory / number,
+            server=server.configuration.name,
+            read_only=read_only,
+        )
+
+    return opened(place, repository) if isinstance(place, Folder) else Repositories(place, repository)

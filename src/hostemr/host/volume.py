@@ -165,11 +165,17 @@ def mount(programs: Programs, device: Path, point: Path, *, tell: Callable[[str]
             kind = "xfs"
         tell(f"mounting {device} ({kind}) at {point}")
         programs.run(["mount", "-t", kind, "-o", "noatime,nodev,nosuid", device, point], timeout=HOUR)
+    grow(programs, point)
+    return str(kind)
+
+
+def grow(programs: Programs, point: Path) -> None:
+    """Grow the mounted file system to its device's size; nothing happens where it has that. Raises ProgramFailed."""
+    device, kind = programs.run(["findmnt", "--noheadings", "--output", "SOURCE,FSTYPE", point]).split()
     if kind == "xfs":
         programs.run(["xfs_growfs", point])
     else:
         programs.run(["resize2fs", device], timeout=HOUR)
-    return str(kind)
 
 
 def _protect(programs: Programs, point: Path) -> None:

@@ -10,6 +10,7 @@ from hostemr.host.backup import age
 from hostemr.host.programs import HOUR
 from hostemr.host.server import Server
 from hostemr.host.space import free, size
+from hostemr.host.volume import grow
 
 _SERVICES = frozenset({"mysql", "openemr", "web"})
 _ANSWERS_WITHIN_SECONDS = 10
@@ -22,6 +23,7 @@ def watch(server: Server, *, host: str = "127.0.0.1", port: int = 80) -> dict[st
     A server that never had a backup or a good drill counts their ages from its own set-up, so that a clinic that
     was launched and forgotten hears of it too.
     """
+    _grow(server)
     now = server.now()
     born = (server.state.read("setup") or {}).get("first_at")
     backup, drilled = server.state.read("backup"), server.state.read("drill") or {}
@@ -42,6 +44,16 @@ def watch(server: Server, *, host: str = "127.0.0.1", port: int = 80) -> dict[st
     values["Unhealthy"] = (0 if _answers(host, port) and _all_run(server) else 1, "Count")
     server.measure(values)
     return values
+
+
+def _grow(server: Server) -> None:
+    """A larger PracticeStorage makes the device larger, and nobody else would tell the file system."""
+    if server.configuration.volume_id is None:
+        return
+    try:
+        grow(server.programs, server.layout.root)
+    except HostemrError as error:
+        server.tell(f"warning: the file system could not be grown: {error.message}")
 
 
 def _answers(host: str, port: int) -> bool:

@@ -30,7 +30,8 @@ def test_a_program_fits_into_a_task_definition(name: str) -> None:
 
 
 def test_every_script_belongs_to_a_program() -> None:
-    assert {str(file.relative_to(SCRIPTS)) for file in SCRIPTS.rglob("*.sh")} == {
+    # The user data of Express Plus runs on a server, not in a container.
+    assert {str(file.relative_to(SCRIPTS)) for file in SCRIPTS.rglob("*.sh")} == {"server/launch.sh"} | {
         part for application in APPLICATIONS.values() for parts in application.scripts.values() for part in parts
     }
 

@@ -72,6 +72,12 @@ class Engine(Protocol):
     def check(self) -> None:
         """Whether what is stored hangs together. Raises Damaged."""
 
+    def begin_anew(self) -> None:
+        """See that no later point needs anything of the points that there are, for something of them is damaged.
+
+        Those stay, as good as they are.
+        """
+
 
 def closest(points: Sequence[Point], moment: datetime) -> list[Point]:
     """The points at or before a moment, newest first: the order in which a restore tries them."""

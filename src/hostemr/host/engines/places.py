@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hostemr.errors import OutsideWorldError
@@ -32,6 +32,20 @@ class Bucket:
         except OutsideWorldError as error:
             raise self._failed("listed", error) from error
         return sorted(entry["Key"].removeprefix(f"{self.prefix}/") for entry in answer.get("Contents") or [])
+
+    def folders(self) -> list[str]:
+        """The names up to their first slash, of those that have one. Raises EngineFailed."""
+        wanted = {"Bucket": self.name, "Prefix": f"{self.prefix}/", "Delimiter": "/"}
+        try:
+            answer = self.aws.call("s3api", "list-objects-v2", wanted)
+        except OutsideWorldError as error:
+            raise self._failed("listed", error) from error
+        found = [entry["Prefix"] for entry in answer.get("CommonPrefixes") or []]
+        return sorted(each.removeprefix(f"{self.prefix}/").rstrip("/") for each in found)
+
+    def below(self, folder: str) -> Bucket:
+        """The place one folder deeper."""
+        return replace(self, prefix=f"{self.prefix}/{folder}")
 
     def remove(self, names: Collection[str]) -> None:
         """Remove objects; those that are gone already count as removed. Raises EngineFailed.
@@ -70,6 +84,14 @@ class Folder:
     def names(self) -> list[str]:
         """The files' paths relative to the folder; none where there is no folder."""
         return sorted(str(file.relative_to(self.path)) for file in self.path.rglob("*") if file.is_file())
+
+    def folders(self) -> list[str]:
+        """The names of the folders in it; none where there is no folder."""
+        return sorted(each.name for each in self.path.iterdir() if each.is_dir()) if self.path.is_dir() else []
+
+    def below(self, folder: str) -> Folder:
+        """The place one folder deeper."""
+        return Folder(self.path / folder)
 
     def remove(self, names: Collection[str]) -> None:
         """Remove files; those that are gone already count as removed. Raises EngineFailed."""

@@ -1,4 +1,4 @@
-"""The engine that is the default: restic, whose points do not depend on each other.
+"""One repository of restic's, the engine that is the default; `repositories.py` says which.
 
 Works with restic 0.14 (Debian 12), 0.16 (Ubuntu 24.04) and later ones; facts from restic.readthedocs.io. How long it
 tries: restic asks for each object up to ten times within about a minute (0.17 and later: fifteen minutes) before it
@@ -156,6 +156,24 @@ class Restic:
             self._run("prune", doing="Removing what no point needs", long=True)
         left = {point.id for point in self.points()}
         return sorted(point for point in points if point.id not in left)
+
+    def drop(self, points: Collection[Point]) -> list[Point]:
+        """Forget points and leave what only they needed where it is: nothing of it is read, so it may be damaged."""
+        self._writes()
+        there = {point.id for point in self.points()}
+        ids = [point.id for point in points if point.id in there]
+        if ids:
+            self._run("forget", *ids, doing="Forgetting points")
+        return sorted(points)
+
+    def begin_anew(self) -> None:
+        """Not to be had of one repository, in which all points share what is equal: `Repositories` begins another."""
+        raise EngineFailed(f"{self._place} is one repository, and no point of it can do without the others.")
+
+    def begin(self) -> None:
+        """Make the repository, which has no points then. Raises EngineFailed where there is one."""
+        self._writes()
+        self._run("init", doing="Making the repository")
 
     def check(self) -> None:
         """Whether every point's parts are listed and there; see `Engine`. Raises NothingStored where nothing is.

@@ -94,6 +94,17 @@ class TestVerb:
         assert "did you mean size?" in capsys.readouterr().err
 
 
+def test_a_plan_of_the_one_server_has_its_template(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", "express-plus", "--set", "recovery=true", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert "OpenEMR-Express-Plus-Recovery: " in said.out
+    assert "which refuses to be deleted" in said.out
+    assert "cdk-nag: 0 findings" in said.out
+    [written] = (tmp_path / "express-plus").iterdir()
+    assert written.name == "OpenEMR-Express-Plus-Recovery.template.json"
+    assert "RecoveryS3Bucket" in json.loads(written.read_text())["Parameters"]
+
+
 def test_a_synthesis_that_fails_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JSII_NODE", str(tmp_path / "no-node"))
     with pytest.raises(OutsideWorldError, match=r"^Synthesis of openemr failed: .*no-node") as told:

@@ -58,7 +58,7 @@ def _made(application: str, context: str) -> Synthesized:
         return Synthesized(
             templates=Templates(data=data, service=service, analytics=more[0] if more else None),
             stacks=stacks,
-            findings=tuple(f"{row['Resource ID']}: {row['Rule ID']}" for row in rows if row["Compliance"] not in _FINE),
+            findings=tuple(f"{row['Resource ID']}: {row['Rule ID']}" for row in rows if row["Compliance"] not in FINE),
             acknowledged=frozenset(
                 (row["Rule ID"], row["Resource ID"]) for row in rows if row["Compliance"] == "Suppressed"
             ),
@@ -66,7 +66,7 @@ def _made(application: str, context: str) -> Synthesized:
         )
 
 
-_FINE = {"Compliant", "Suppressed", "N/A"}
+FINE = {"Compliant", "Suppressed", "N/A"}
 
 
 def _rows(report: Path) -> list[dict[str, str]]:

@@ -28,7 +28,7 @@ def test_the_templates_of_a_sample_are_the_ones_that_were_looked_at(application:
     made = synthesize(SAMPLES[application][sample], application)
     folder = SNAPSHOTS / application
     texts = {
-        f"{sample}-{name.removeprefix(application + '-')}.json": json.dumps(_scrubbed(one), indent=1, sort_keys=True)
+        f"{sample}-{name.removeprefix(application + '-')}.json": json.dumps(scrubbed(one), indent=1, sort_keys=True)
         for name, one in made.stacks.items()
     }
     if os.environ.get("UPDATE_SNAPSHOTS") == "1":
@@ -46,16 +46,16 @@ def test_no_snapshot_is_left_over() -> None:
             assert path.name.rpartition("-")[0] in samples, path
 
 
-def _scrubbed(value: Any) -> Any:
+def scrubbed(value: Any) -> Any:
     """Scripts, handlers and certificates have tests of their own: here only that they are the same ones."""
     if isinstance(value, Mapping):
         return {
-            key: _short(inner) if key == "DatabaseRoots" else _scrubbed(inner)
+            key: _short(inner) if key == "DatabaseRoots" else scrubbed(inner)
             for key, inner in value.items()
             if key != "cdk_nag"
         }
     if isinstance(value, list):
-        return [_scrubbed(inner) for inner in value]
+        return [scrubbed(inner) for inner in value]
     if isinstance(value, str) and len(value) > LONG:
         return f"({value.strip().splitlines()[0][:60]} …)"
     return value

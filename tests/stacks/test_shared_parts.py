@@ -115,7 +115,10 @@ def test_everything_but_resources_is_the_same_in_both_service_stacks() -> None:
 
 
 # The program that is told which application to make says so in its hint.
-MAY_NAME = {"__main__.py"}
+# Express Plus is OpenEMR's alone: outputs, questions and alarms speak of it.
+MAY_NAME = {"__main__.py"} | {
+    f"express_plus{part}.py" for part in ("", "_alarms", "_keys", "_network", "_parameters", "_template")
+}
 
 
 def names_of_applications(tree: ast.Module) -> list[str]:

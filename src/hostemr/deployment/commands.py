@@ -8,14 +8,15 @@ from pathlib import Path
 
 import click
 
-from hostemr.deployment.load import APPLICATIONS, as_context, assignments, load, load_file
+from hostemr.deployment.load import DEPLOYMENTS, as_context, assignments, file_context, load_any
 from hostemr.deployment.reference import settings_rows, settings_text, size_facts
 from hostemr.deployment.sizes import DEFAULT_SIZE, SIZES
-from hostemr.errors import EXIT_STATUSES
+from hostemr.deployment.table import has_sizes
+from hostemr.errors import EXIT_STATUSES, SettingsError
 
 
 @click.command(epilog=EXIT_STATUSES)
-@click.argument("deployment", type=click.Choice(APPLICATIONS))
+@click.argument("deployment", type=click.Choice(DEPLOYMENTS))
 @click.option("--size", type=click.Choice(list(SIZES)), help=f"Whose defaults.  [default: {DEFAULT_SIZE}]")
 @click.option(
     "--check",
@@ -39,15 +40,17 @@ def settings(deployment: str, size: str | None, file: Path | None, sets: tuple[s
     Examples:
       hostemr settings openemr --size trial
       hostemr settings openemr --check deployments/openemr/cdk.json --set size=hospital
+      hostemr settings express-plus
     """  # noqa: D301, click reads a real \b
+    if size is not None and not has_sizes(deployment):
+        raise SettingsError([f"--size {size}: {deployment} has no sizes; leave it out"])
     if file is not None or sets:
         overrides = {"size": size} if size is not None else {}
         _check(deployment, file, overrides | assignments(sets), as_json=as_json)
     elif as_json:
-        listing = {
-            "size": size_facts(deployment, size or DEFAULT_SIZE),
-            "settings": settings_rows(deployment, size or DEFAULT_SIZE),
-        }
+        listing: dict[str, object] = {"settings": settings_rows(deployment, size or DEFAULT_SIZE)}
+        if has_sizes(deployment):
+            listing = {"size": size_facts(deployment, size or DEFAULT_SIZE), **listing}
         click.echo(json.dumps(listing, indent=2, ensure_ascii=False))
     else:
         # Lines of more than 100 characters are hard to read, and of less than 40 no name fits.
@@ -56,7 +59,7 @@ def settings(deployment: str, size: str | None, file: Path | None, sets: tuple[s
 
 
 def _check(deployment: str, file: Path | None, overrides: dict[str, str], *, as_json: bool) -> None:
-    found = load(deployment, overrides) if file is None else load_file(deployment, file, overrides)
+    found = load_any(deployment, {**(file_context(file) if file is not None else {}), **overrides})
     values = as_context(found)
     if as_json:
         click.echo(json.dumps({"settings": values, "warnings": found.warnings}, indent=2, ensure_ascii=False))

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hostemr.deployment import express_plus
+from hostemr.deployment.express_plus import ExpressPlusSettings
+from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
 from hostemr.deployment.rules import Values, conflicts
 from hostemr.deployment.setting import APPLICATION_DEFAULTS, Setting
 from hostemr.deployment.settings import FargateSettings
@@ -16,6 +19,11 @@ from hostemr.errors import SettingsError
 
 APPLICATIONS = tuple(APPLICATION_DEFAULTS)
 """The names of the applications that have deployments on Fargate."""
+
+DEPLOYMENTS = (*APPLICATIONS, EXPRESS_PLUS)
+"""Everything that can be deployed: those, and the one server."""
+
+Settings = FargateSettings | ExpressPlusSettings
 
 # The CDK's command line keeps these in the context too, under names without its marks:
 # `cdk acknowledge` and `cdk cli-telemetry` write them into cdk.context.json.
@@ -28,12 +36,87 @@ _RETIRED = {
 
 
 def load(application: str, context: Mapping[str, object]) -> FargateSettings:
-    """The settings of `application` from the keys and values of a CDK context.
+    """The settings of `application` on Fargate from the keys and values of a CDK context.
 
     Values are JSON types or strings, as `-c` gives them. Keys that are the CDK's own pass untouched.
     Raises SettingsError with one line for each problem: key, value got, what was expected, what to change.
     """
-    rows = {row.key(application): row for row in _rows(application)}
+    _rows(application, APPLICATIONS)
+    return FargateSettings(
+        application=application, **_of_other_applications(application), **_values(application, context)
+    )
+
+
+def load_express_plus(context: Mapping[str, object]) -> ExpressPlusSettings:
+    """The settings of Express Plus from the keys and values of a CDK context. Raises SettingsError as `load` does."""
+    return ExpressPlusSettings(**_values(EXPRESS_PLUS, context))
+
+
+def load_any(deployment: str, context: Mapping[str, object]) -> Settings:
+    """The settings of one of `DEPLOYMENTS`. Raises SettingsError as `load` does."""
+    return load_express_plus(context) if deployment == EXPRESS_PLUS else load(deployment, context)
+
+
+def load_file(application: str, path: Path, overrides: Mapping[str, object] | None = None) -> FargateSettings:
+    """The settings in the `context` of a cdk.json, with `overrides` above them.
+
+    Raises SettingsError where the file cannot be read or used, naming the line where its JSON is broken.
+    """
+    return load(application, {**file_context(path), **(overrides or {})})
+
+
+def file_context(path: Path) -> Mapping[str, object]:
+    """The `context` of a cdk.json. Raises SettingsError as `load_file` does."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
+    except OSError as error:
+        raise SettingsError([f"{path} cannot be read: {error.strerror or error}"]) from error
+    except json.JSONDecodeError as error:
+        raise SettingsError([f"{path}, line {error.lineno}, column {error.colno}: {error.msg}"]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{path} is no text in UTF-8: {error.reason} at byte {error.start}"]) from error
+    except _KeyTwiceError as error:
+        raise SettingsError([f"{path}: {error} is written twice; remove one"]) from error
+    context = document.get("context", {}) if isinstance(document, dict) else None
+    if not isinstance(context, dict):
+        raise SettingsError([f'{path}: expected {{"app": …, "context": {{…}}}}, as the CDK reads it'])
+    return context
+
+
+def assignments(texts: Iterable[str]) -> dict[str, str]:
+    """The keys and values of `KEY=VALUE` texts, as `-c` and `--set` have them; the last of a key counts."""
+    pairs = [text.partition("=") for text in texts]
+    problems = [f"{key!r}: expected KEY=VALUE" for key, equals, _ in pairs if not equals or not key.strip()]
+    if problems:
+        raise SettingsError(problems)
+    return {key.strip(): value for key, _, value in pairs}
+
+
+def as_context(settings: Settings) -> dict[str, object]:
+    """The settings as JSON values under their names in cdk.json: `load_any` makes the same settings of them."""
+    deployment = EXPRESS_PLUS if isinstance(settings, ExpressPlusSettings) else settings.application
+    context: dict[str, object] = {}
+    told: set[str] = set()
+    for row in _rows(deployment):
+        # Of several names for one attribute the first says it all.
+        if row.attribute not in told:
+            told.add(row.attribute)
+            context[row.key(deployment)] = as_json(row, getattr(settings, row.attribute))
+    return context
+
+
+def as_json(row: Setting, value: Any) -> object:
+    """A valid value as JSON has it."""
+    if row.kind.nullable and value == row.kind.absent:
+        return None
+    if isinstance(value, tuple):
+        return list(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _values(deployment: str, context: Mapping[str, object]) -> dict[str, Any]:
+    """The valid values by attribute, given ones and defaults."""
+    rows = {row.key(deployment): row for row in _rows(deployment)}
     problems: list[str] = []
     given: dict[str, Any] = {}
     broken: set[str] = set()
@@ -47,59 +130,24 @@ def load(application: str, context: Mapping[str, object]) -> FargateSettings:
     size = given.get("size", SIZE.default)
     # A default that hangs on a size nobody knows judges nothing.
     defaults = {
-        row.attribute: row.default_for(application, size)
-        for row in _rows(application)
+        row.attribute: row.default_for(deployment, size)
+        for row in rows.values()
         if "size" not in broken or not row.varies_with_size
     }
     values = {attribute: value for attribute, value in (defaults | given).items() if attribute not in broken}
-    problems += conflicts(Values(application, size, values, frozenset(given)))
+    if deployment == EXPRESS_PLUS:
+        problems += express_plus.conflicts(values)
+    else:
+        problems += conflicts(Values(deployment, size, values, frozenset(given)))
     if problems:
-        raise SettingsError(problems, hint=f"`hostemr settings {application}` lists every setting with its meaning")
-    return FargateSettings(application=application, **_of_other_applications(application), **values)
+        raise SettingsError(problems, hint=f"`hostemr settings {deployment}` lists every setting with its meaning")
+    return values
 
 
-def load_file(application: str, path: Path, overrides: Mapping[str, object] | None = None) -> FargateSettings:
-    """The settings in the `context` of a cdk.json, with `overrides` above them.
-
-    Raises SettingsError where the file cannot be read or used, naming the line where its JSON is broken.
-    """
-    return load(application, {**_context(path), **(overrides or {})})
-
-
-def assignments(texts: Iterable[str]) -> dict[str, str]:
-    """The keys and values of `KEY=VALUE` texts, as `-c` and `--set` have them; the last of a key counts."""
-    pairs = [text.partition("=") for text in texts]
-    problems = [f"{key!r}: expected KEY=VALUE" for key, equals, _ in pairs if not equals or not key.strip()]
-    if problems:
-        raise SettingsError(problems)
-    return {key.strip(): value for key, _, value in pairs}
-
-
-def as_context(settings: FargateSettings) -> dict[str, object]:
-    """The settings as JSON values under their names in cdk.json: `load` makes the same settings of them."""
-    context: dict[str, object] = {}
-    told: set[str] = set()
-    for row in _rows(settings.application):
-        # Of several names for one attribute the first says it all.
-        if row.attribute not in told:
-            told.add(row.attribute)
-            context[row.key(settings.application)] = as_json(row, getattr(settings, row.attribute))
-    return context
-
-
-def as_json(row: Setting, value: Any) -> object:
-    """A valid value as JSON has it."""
-    if row.kind.nullable and value == row.kind.absent:
-        return None
-    if isinstance(value, tuple):
-        return list(value)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _rows(application: str) -> Sequence[Setting]:
-    if application not in APPLICATIONS:
-        raise SettingsError([f"there is no deployment {application!r}: expected {' or '.join(APPLICATIONS)}"])
-    return settings_of(application)
+def _rows(deployment: str, among: Sequence[str] = DEPLOYMENTS) -> Sequence[Setting]:
+    if deployment not in among:
+        raise SettingsError([f"there is no deployment {deployment!r}: expected {' or '.join(among)}"])
+    return settings_of(deployment)
 
 
 def _belongs_to_cdk(key: str) -> bool:
@@ -144,23 +192,6 @@ def _of_other_applications(application: str) -> dict[str, Any]:
 def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 160 else f"{text[:157]}…"
-
-
-def _context(path: Path) -> Mapping[str, object]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
-    except OSError as error:
-        raise SettingsError([f"{path} cannot be read: {error.strerror or error}"]) from error
-    except json.JSONDecodeError as error:
-        raise SettingsError([f"{path}, line {error.lineno}, column {error.colno}: {error.msg}"]) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError([f"{path} is no text in UTF-8: {error.reason} at byte {error.start}"]) from error
-    except _KeyTwiceError as error:
-        raise SettingsError([f"{path}: {error} is written twice; remove one"]) from error
-    context = document.get("context", {}) if isinstance(document, dict) else None
-    if not isinstance(context, dict):
-        raise SettingsError([f'{path}: expected {{"app": …, "context": {{…}}}}, as the CDK reads it'])
-    return context
 
 
 class _KeyTwiceError(Exception):

@@ -45,3 +45,16 @@ def host_name(application: str, suffix: str, domain: str) -> str:
 def export_name(data_stack: str, value: str) -> str:
     """The name under which a data stack exports a value, unique in an account and region."""
     return f"{data_stack}:{value}"
+
+
+EXPRESS_PLUS_URL = "OpenEMR"
+"""Where OpenEMR answers; the original's name of the output."""
+EXPRESS_PLUS_ADDRESS = "Address"
+EXPRESS_PLUS_ADMINISTRATOR = ADMINISTRATOR_SECRET
+EXPRESS_PLUS_BUCKET = "BackupBucket"
+EXPRESS_PLUS_KEY = "KeyArn"
+EXPRESS_PLUS_PASSPHRASE = "PassphraseSecretArn"  # noqa: S105, the name of an output
+EXPRESS_PLUS_VOLUME = "DataVolume"
+EXPRESS_PLUS_SESSION = "Session"
+EXPRESS_PLUS_LOG = "Log"
+"""Of the one server's stack. Bucket, key and passphrase are what a recovery server is told."""

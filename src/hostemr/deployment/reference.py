@@ -8,16 +8,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from hostemr.deployment.applications import APPLICATIONS
+from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
 from hostemr.deployment.load import as_json
 from hostemr.deployment.setting import Setting
 from hostemr.deployment.sizes import SIZES
-from hostemr.deployment.table import settings_of
+from hostemr.deployment.table import has_sizes, settings_of
 
 SOURCES = {
     "seed": "host-openemr-on-aws-fargate and host-openmrs-on-aws-fargate, which hostemr replaces",
     "peer": "its successor openemr-on-ecs",
     "ours": "hostemr",
 }
+_PARAMETERS = (
+    "They are what a template is made for. Those that are the default of a parameter can be changed whenever the",
+    "stack is launched or updated, in the CloudFormation console too; for the others, make the template anew.",
+    "",
+)
+_SOURCES_OF_EXPRESS_PLUS = {"seed": "OpenEMR Cloud Express Plus, which hostemr replaces", "ours": "hostemr"}
 
 
 def settings_rows(application: str, size: str) -> list[dict[str, object]]:
@@ -47,10 +54,13 @@ def settings_text(application: str, size: str, width: int) -> str:
 
 
 def _lines(application: str, size: str, width: int) -> Iterator[str]:
-    facts = size_facts(application, size)
-    yield from textwrap.wrap(f"Size {facts['name']}. {facts['purpose']} It gives up:", width)
-    for line in facts["gives_up"]:
-        yield from textwrap.wrap(line, width, initial_indent="- ", subsequent_indent="  ")
+    if has_sizes(application):
+        facts = size_facts(application, size)
+        yield from textwrap.wrap(f"Size {facts['name']}. {facts['purpose']} It gives up:", width)
+        for line in facts["gives_up"]:
+            yield from textwrap.wrap(line, width, initial_indent="- ", subsequent_indent="  ")
+    else:
+        yield from textwrap.wrap("What a template is made for. What is a default can be changed at launch.", width)
     for row in settings_rows(application, size):
         yield ""
         yield from textwrap.wrap(f"{row['name']} = {json.dumps(row['default'])}", width, break_long_words=False)
@@ -58,37 +68,50 @@ def _lines(application: str, size: str, width: int) -> Iterator[str]:
             yield from textwrap.wrap(str(text), width, initial_indent="    ", subsequent_indent="    ")
 
 
-def settings_markdown(application: str) -> str:
-    """docs/reference/settings-APPLICATION.md."""
+def settings_markdown(deployment: str) -> str:
+    """docs/reference/settings-DEPLOYMENT.md."""
     lines = [
-        f"# Settings of {APPLICATIONS[application].title} on AWS Fargate",
+        f"# Settings of {_title(deployment)}",
         "",
-        f"Made by `make docs`. They stand in the `context` of `deployments/{application}/cdk.json`;",
+        f"Made by `make docs`. They stand in the `context` of `deployments/{deployment}/cdk.json`;",
         "`cdk -c NAME=VALUE` overrides one. `null` asks for the default, except where the type says that null is a",
-        f"value. An unknown name is refused. `hostemr settings {application}` prints the same.",
+        f"value. An unknown name is refused. `hostemr settings {deployment}` prints the same.",
         "",
-        "## Sizes",
-        "",
-        "`size` chooses the defaults of the other settings; any setting given overrides it.",
-    ]
-    for size in SIZES.values():
-        lines += ["", f"### {size.name}", "", f"{size.purpose} It gives up:", ""]
-        lines += [f"- {line}" for line in size.gives_up_for(application)]
-    lines += [
-        "",
+        *(_sizes(deployment) if has_sizes(deployment) else _PARAMETERS),
         "## Settings",
         "",
-        f"Where there are three defaults, they are those of {', '.join(SIZES)}. Where the names come from:",
+        (f"Where there are three defaults, they are those of {', '.join(SIZES)}. " if has_sizes(deployment) else "")
+        + "Where the names come from:",
         "",
-        *(f"- {source}: {meaning}" for source, meaning in SOURCES.items()),
+        *(f"- {source}: {meaning}" for source, meaning in _sources(deployment).items()),
         "",
         "| Name | Default | Type | Meaning | Source |",
         "|---|---|---|---|---|",
     ]
-    for row in settings_of(application):
-        cells = (f"`{row.key(application)}`", _defaults(row, application), row.kind.text, row.meaning, row.source)
+    for row in settings_of(deployment):
+        cells = (f"`{row.key(deployment)}`", _defaults(row, deployment), row.kind.text, row.meaning, row.source)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _title(deployment: str) -> str:
+    return "Express Plus" if deployment == EXPRESS_PLUS else f"{APPLICATIONS[deployment].title} on AWS Fargate"
+
+
+def _sources(deployment: str) -> dict[str, str]:
+    return _SOURCES_OF_EXPRESS_PLUS if deployment == EXPRESS_PLUS else SOURCES
+
+
+def _sizes(application: str) -> Iterator[str]:
+    yield from (
+        "## Sizes",
+        "",
+        "`size` chooses the defaults of the other settings; any setting given overrides it.",
+    )
+    for size in SIZES.values():
+        yield from ("", f"### {size.name}", "", f"{size.purpose} It gives up:", "")
+        yield from (f"- {line}" for line in size.gives_up_for(application))
+    yield ""
 
 
 def _defaults(row: Setting, application: str) -> str:

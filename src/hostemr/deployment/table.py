@@ -1,10 +1,12 @@
-"""Every setting of a Fargate deployment, in the order in which people read them."""
+"""Every setting of the deployments, in the order in which people read them."""
 
 from __future__ import annotations
 
 from hostemr.deployment.access_rows import ACCESS
 from hostemr.deployment.data_rows import BACKUP, DATABASE, WATCHING
 from hostemr.deployment.engine_rows import ANALYTICS, ENGINE
+from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
+from hostemr.deployment.express_plus_rows import SETTINGS as SETTINGS_OF_EXPRESS_PLUS
 from hostemr.deployment.image_rows import IMAGES
 from hostemr.deployment.openmrs_rows import OPENMRS
 from hostemr.deployment.option_rows import DOMAIN, MAIL
@@ -36,8 +38,16 @@ SETTINGS = (
     *WATCHING,
     *ANALYTICS,
 )
+"""Those of the applications on Fargate."""
 
 
-def settings_of(application: str) -> tuple[Setting, ...]:
-    """The rows that one application has."""
-    return tuple(one for one in SETTINGS if one.applications is None or application in one.applications)
+def settings_of(deployment: str) -> tuple[Setting, ...]:
+    """The rows that one deployment has."""
+    if deployment == EXPRESS_PLUS:
+        return SETTINGS_OF_EXPRESS_PLUS
+    return tuple(one for one in SETTINGS if one.applications is None or deployment in one.applications)
+
+
+def has_sizes(deployment: str) -> bool:
+    """Whether the setting `size` chooses the deployment's defaults."""
+    return SIZE in settings_of(deployment)

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
-from hostemr.deployment.load import APPLICATIONS, assignments
-from hostemr.errors import EXIT_STATUSES, FindingsError
+from hostemr.deployment.load import APPLICATIONS, DEPLOYMENTS, assignments
+from hostemr.deployment.table import has_sizes
+from hostemr.errors import EXIT_STATUSES, FindingsError, SettingsError
 from hostemr.operate.plan import Plan
 from hostemr.operate.plan import plan as make_plan
 
 
 @click.command(epilog=EXIT_STATUSES)
-@click.argument("deployment", type=click.Choice([*APPLICATIONS, "all"]), default="all")
+@click.argument("deployment", type=click.Choice([*DEPLOYMENTS, "all"]), default="all")
 @click.option("--size", metavar="SIZE", help="trial, clinic or hospital: whose defaults.")
 @click.option("--set", "sets", metavar="NAME=VALUE", multiple=True, help="A setting, as in cdk.json; any number.")
 @click.option(
@@ -24,13 +25,18 @@ from hostemr.operate.plan import plan as make_plan
 def plan(deployment: str, size: str | None, sets: tuple[str, ...], out: Path, *, as_json: bool) -> None:
     """Write a deployment's CloudFormation templates and say what they hold. Needs no AWS account.
 
+    `all` are the applications on Fargate, which share most settings and the sizes.
+
     \b
     Examples:
       hostemr plan openemr
       hostemr plan openemr --size trial --set security_group_ip_range=203.0.113.0/24
+      hostemr plan express-plus --set recovery=true
     """  # noqa: D301, click reads a real \b
     context: dict[str, object] = dict(assignments(sets))
     if size is not None:
+        if deployment != "all" and not has_sizes(deployment):
+            raise SettingsError([f"--size {size}: {deployment} has no sizes; leave it out"])
         context["size"] = size
     plans = []
     for name in APPLICATIONS if deployment == "all" else (deployment,):

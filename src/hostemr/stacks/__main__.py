@@ -6,9 +6,11 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Callable, Mapping
 
 from hostemr.deployment.applications import APPLICATIONS
-from hostemr.deployment.load import load
+from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
+from hostemr.deployment.load import DEPLOYMENTS, load, load_express_plus
 from hostemr.errors import HostemrError, SettingsError
 
 _CONTEXT = "CDK_CONTEXT_JSON"
@@ -16,27 +18,50 @@ _OUTDIR = "CDK_OUTDIR"
 
 
 def main(arguments: list[str]) -> int:
-    """Synthesize one application's stacks into CDK_OUTDIR; answers the exit status."""
+    """Synthesize one deployment's stacks into CDK_OUTDIR; answers the exit status."""
     try:
-        if len(arguments) != 1 or arguments[0] not in APPLICATIONS:
-            known = ", ".join(APPLICATIONS)
-            message = f"{' '.join(arguments) or 'no application'}: expected one of {known}"
+        if len(arguments) != 1 or arguments[0] not in DEPLOYMENTS:
+            known = ", ".join(DEPLOYMENTS)
+            message = f"{' '.join(arguments) or 'no deployment'}: expected one of {known}"
             raise SettingsError([message], hint="python -m hostemr.stacks openemr")
-        application = APPLICATIONS[arguments[0]]
-        settings = load(application.name, json.loads(os.environ.get(_CONTEXT, "{}")))
+        make = _maker(arguments[0], json.loads(os.environ.get(_CONTEXT, "{}")))
     except HostemrError as error:
-        for line in error.message.split("\n"):
-            print(f"error: {line}", file=sys.stderr)  # noqa: T201, the CDK shows what its app prints
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)  # noqa: T201
+        report(error)
         return error.exit_status
     # Only now: wrong settings are told without waiting for Node.js. A process of a few seconds has no garbage that is
     # worth looking for, and looking costs an eighth of them.
     gc.disable()
-    from hostemr.stacks.app import build
-
-    build(application, settings, outdir=os.environ.get(_OUTDIR, "cdk.out")).synth()
+    make(os.environ.get(_OUTDIR, "cdk.out"))
     return 0
+
+
+def report(error: HostemrError) -> None:
+    """Tell an error on stderr, one line for each problem: the CDK shows what its app prints there."""
+    for line in error.message.split("\n"):
+        print(f"error: {line}", file=sys.stderr)  # noqa: T201
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)  # noqa: T201
+
+
+def _maker(deployment: str, context: Mapping[str, object]) -> Callable[[str], object]:
+    """What synthesizes the deployment into a folder, its settings checked."""
+    if deployment == EXPRESS_PLUS:
+        template = load_express_plus(context)
+
+        def make_template(outdir: str) -> object:
+            from hostemr.stacks.app import build_express_plus
+
+            return build_express_plus(template, outdir=outdir).synth()
+
+        return make_template
+    settings = load(deployment, context)
+
+    def make_stacks(outdir: str) -> object:
+        from hostemr.stacks.app import build
+
+        return build(APPLICATIONS[deployment], settings, outdir=outdir).synth()
+
+    return make_stacks
 
 
 if __name__ == "__main__":

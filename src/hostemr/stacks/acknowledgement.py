@@ -13,11 +13,17 @@ OF_FUNCTIONS = ("HIPAA.Security-LambdaInsideVPC", "HIPAA.Security-LambdaDLQ", "H
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Acknowledgement:
+class Accepted:
     """Findings of `rules` (as cdk-nag names them, with the finding in brackets where it has one) at `paths`."""
 
     rules: tuple[str, ...]
     paths: tuple[str, ...]
     """Construct paths below the app, stacks as `data` and `service`. What a configuration does not make is skipped."""
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement(Accepted):
+    """Findings that are accepted in a deployment on Fargate."""
+
     evidence: Callable[[Templates], bool]

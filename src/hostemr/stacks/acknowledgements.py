@@ -6,13 +6,13 @@ configuration, and one that no longer matches a finding fails.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cdk_nag
 from constructs import Construct
 
 from hostemr.stacks import evidence, option_evidence
-from hostemr.stacks.acknowledgement import EVERYTHING, OF_FUNCTIONS, Acknowledgement
+from hostemr.stacks.acknowledgement import EVERYTHING, OF_FUNCTIONS, Accepted, Acknowledgement
 from hostemr.stacks.analytics_acknowledgements import OF_ANALYTICS
 
 
@@ -244,9 +244,12 @@ ACKNOWLEDGEMENTS = (
 )
 
 
-def acknowledge(stacks: Mapping[str, Construct]) -> None:
-    """Tell cdk-nag of every acknowledgement whose constructs exist. `stacks` by `data`, `service` and `analytics`."""
-    for entry in ACKNOWLEDGEMENTS:
+def acknowledge(stacks: Mapping[str, Construct], entries: Sequence[Accepted] = ACKNOWLEDGEMENTS) -> None:
+    """Tell cdk-nag of every acknowledgement whose constructs exist.
+
+    `stacks` by the names with which the entries' paths begin: `data`, `service` and `analytics` on Fargate.
+    """
+    for entry in entries:
         for path in entry.paths:
             construct = _found(stacks, path)
             if construct is not None:

@@ -14,7 +14,7 @@ CDK_COMMAND_LINE = @PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $(VENV)/
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run cdk test check format docs bench bench-delivery bench-synthesis constraints system-packages clean
+.PHONY: help run cdk test check format docs bench bench-backups bench-delivery bench-synthesis constraints system-packages clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -45,6 +45,11 @@ bench: $(VENV)/dev system-packages  ## Measure beside the alternatives
 	tests/install-system-packages wrk
 	$(BIN)/python -m benchmarks.registration $(ARGS)
 
+bench-backups: $(VENV)/dev system-packages  ## Measure backup and restore beside the plain tools driven by hand
+	tests/install-system-packages mariadb-backup restic duplicity python3-boto3 gnupg awscli xfsprogs
+	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement benchmarks/backups/requirements.txt
+	$(BIN)/python -m benchmarks.backups $(ARGS)
+
 bench-delivery: $(VENV)/dev system-packages  ## Measure the delivery of broadcasts beside other ways of doing it
 	$(BIN)/python -m benchmarks.delivery $(ARGS)
 
@@ -59,7 +64,10 @@ constraints: $(VENV)/dev  ## Pin the newest versions that fit pyproject.toml
 
 system-packages:
 	@tests/install-system-packages mariadb-server-core mariadb-client php-cli php-curl curl \
-		openssl redis-tools rsync shellcheck nginx-light openjdk-17-jdk-headless libmariadb-java
+		openssl redis-tools rsync shellcheck nginx-light openjdk-17-jdk-headless libmariadb-java \
+		mariadb-backup restic duplicity python3-boto3 gnupg awscli xfsprogs e2fsprogs systemd
+	@# Where there is an init, Debian's package would take port 80 at once.
+	@[ "$$CI" != true -a -d /run/systemd/system ] || tests/install-system-packages caddy
 	@# busybox-static is as good, and the two exclude each other.
 	@command -v busybox >/dev/null || tests/install-system-packages busybox
 	@# A mail server starts by itself and replaces another: only in containers, CI's and others, that have none.

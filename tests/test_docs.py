@@ -7,8 +7,10 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 import pytest
@@ -16,8 +18,13 @@ from botocore import xform_name
 from botocore.exceptions import UnknownServiceError
 
 from hostemr.cli import run
-from hostemr.deployment.load import assignments, load
+from hostemr.deployment.load import assignments, load_any
 from hostemr.deployment.table import settings_of
+from hostemr.host.command_line import _parser
+from hostemr.host.status import Status, text
+from hostemr.host.templates import filled
+from hostemr.operate.price import cents, price
+from hostemr.operate.template import load_template
 from tests.peers.server import ServerProcess, clean_environment
 
 ROOT = Path(__file__).parent.parent
@@ -113,6 +120,7 @@ def commands(page: Path, program: str) -> list[list[str]]:
 AWS_CLI_OWN = {
     ("s3", "cp"): {"--recursive"},
     ("s3", "ls"): set(),
+    ("s3", "sync"): {"--exclude"},
     ("logs", "tail"): {"--log-stream-name-prefix", "--since", "--follow"},
     ("cloudformation", "wait"): {"--stack-name"},
     ("ecs", "execute-command"): {"--cluster", "--task", "--container", "--interactive", "--command"},
@@ -138,6 +146,8 @@ def test_every_aws_command_in_the_docs_exists() -> None:
                 assert verb in operations, (page.name, service, verb)
                 members = model.operation_model(operations[verb]).input_shape.members
                 known = {f"--{xform_name(name, '-')}" for name in members}
+                switches = (name for name, member in members.items() if member.type_name == "boolean")
+                known |= {f"--no-{xform_name(name, '-')}" for name in switches}
             assert options <= known | AWS_CLI_EVERYWHERE, (page.name, service, verb, options - known)
     assert found > 10
 
@@ -148,8 +158,9 @@ def test_every_setting_in_a_command_of_the_docs_is_valid() -> None:
     for page in PAGES:
         for words in commands(page, "hostemr") + commands(page, "cdk"):
             given = [after for before, after in pairwise(words) if before in {"--set", "-c"}]
-            application = "openmrs" if "openmrs" in words or "openmrs" in page.name else "openemr"
-            load(application, assignments(given))
+            named = f"{' '.join(words)} {page.name}".replace("_", "-")
+            deployment = next((one for one in ("openmrs", "express-plus") if one in named), "openemr")
+            load_any(deployment, assignments(given))
             found += len(given)
     assert found > 2
 
@@ -244,3 +255,97 @@ def test_the_table_of_analytics_has_every_output_of_its_stack() -> None:
     table = (ROOT / "docs/060_analytics.md").read_text().partition("| Output | |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`([A-Z][A-Za-z]+)`", table)) - {"ServerlessAnalyticsUser"}
     assert named == set(outputs_of("openmrs", "analytics"))
+
+
+EXPRESS_PLUS = ROOT / "docs/070_express_plus.md"
+
+
+def template_of_express_plus(variant: str = "") -> Mapping[str, Any]:
+    return load_template(ROOT / f"tests/snapshots/express-plus/OpenEMR-Express-Plus{variant}.json")
+
+
+def test_every_command_of_the_server_in_the_docs_is_understood() -> None:
+    """By the agent's own parser; restore.sh hands it all that follows."""
+    found = 0
+    for page in PAGES:
+        for _, program, *arguments in commands(page, "sudo"):
+            if program in {"hostemr-host", "/root/restore.sh"}:
+                _parser().parse_args(arguments if program == "hostemr-host" else ["restore", *arguments])
+                found += 1
+        for verb in re.findall(r"`(?:sudo )?hostemr-host ([a-z]+)", page.read_text()):
+            with pytest.raises(SystemExit) as ended:
+                _parser().parse_args([verb, "--help"])
+            assert ended.value.code == 0, (page.name, verb)
+    assert found > 10
+
+
+def test_the_guide_of_express_plus_has_every_parameter_output_and_alarm() -> None:
+    guide = EXPRESS_PLUS.read_text()
+    for variant in ("", "-Recovery-Dev"):
+        template = template_of_express_plus(variant)
+        for name in (*template["Parameters"], *template["Outputs"]):
+            assert f"`{name}`" in guide, name
+        for name, resource in template["Resources"].items():
+            if resource["Type"] == "AWS::CloudWatch::Alarm":
+                assert f"| `{name}` |" in guide, name
+    named = set(re.findall(r"ParameterKey=([A-Za-z0-9]+)", guide))
+    assert named <= set(template_of_express_plus("-Recovery-Dev")["Parameters"])
+    assert set(re.findall(r"OutputKey=='([A-Za-z]+)'", guide)) <= set(template_of_express_plus()["Outputs"])
+
+
+def test_the_guide_of_express_plus_names_settings_that_exist() -> None:
+    known = {row.name for row in settings_of("express-plus")}
+    assert names_of_settings(EXPRESS_PLUS.read_text()) <= known
+
+
+def test_the_guide_of_express_plus_has_the_prices_that_the_program_says() -> None:
+    template = template_of_express_plus()
+    rows = EXPRESS_PLUS.read_text().partition("| | t3.small")[2].partition("\n\n")[0].splitlines()
+    told = [[cell.strip(" *") for cell in row.strip("|").split("|")][1:] for row in rows[2:]]
+    sums = []
+    for size in ("t3.small", "t4g.small"):
+        bill = price({"express-plus": template}, region="us-east-1", parameters={"InstanceSize": size}, assumed={})
+        server, beyond = (bill.total(group) for group in ("the server", "beyond the server"))
+        sums.append([f"{cents(each):.2f}" for each in (server, beyond, bill.total(), bill.total() - bill.allowance())])
+    assert told == [list(row) for row in zip(*sums, strict=True)]
+
+
+def test_the_screen_of_the_status_in_the_guide_is_what_it_shows() -> None:
+    shown = text(
+        Status(
+            server="OpenEMR",
+            engine="restic",
+            last_backup="2026-11-22T06:25:00+00:00",
+            backup_age_hours=3.0,
+            backup_size=1500 * 2**20,
+            backup_files=1234,
+            backup_failure=None,
+            next_backup="daily at 06:25, local time",
+            last_drill="2026-11-22T06:47:00+00:00",
+            drill_ok=True,
+            drill_age_days=0.1,
+            drill_seconds=95.0,
+            drill_error=None,
+            last_good="2026-11-22T06:25:00+00:00",
+            points=34,
+            oldest="2025-12-31T06:25:00+00:00",
+            newest="2026-11-22T06:25:00+00:00",
+            free=6200 * 2**20,
+            previous_data=(),
+            obstacles=(),
+            warnings=(),
+        )
+    )
+    assert f"```text\n{shown}\n```" in EXPRESS_PLUS.read_text()
+
+
+def test_the_times_in_the_guide_are_those_of_the_server() -> None:
+    guide = EXPRESS_PLUS.read_text()
+    assert 'Automatic-Reboot-Time "08:10"' in filled("automatic-updates.conf")
+    assert "at 08:10 UTC" in guide
+    ready = template_of_express_plus()["Resources"]["Ready"]["Properties"]["Timeout"]
+    assert f"up to {int(ready) // 60} minutes" in guide
+    defaults = {row.name: row.default for row in settings_of("express-plus")}
+    kept = "{keep_daily} days, {keep_weekly} weeks and {keep_monthly} months".format(**defaults)
+    assert f"each of {kept}" in guide
+    assert "{deleted_backups_days} days (`deleted_backups_days`)".format(**defaults) in guide.replace("\n", " ")

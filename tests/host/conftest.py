@@ -104,7 +104,7 @@ def small_disk() -> Iterator[Callable[[int], Path]]:
         command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "none", str(place)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            pytest.skip(f"needs the right to mount: {done.stderr.strip()}")
+            pytest.skip(f"not possible here: mounting: {done.stderr.strip()}")
         mounted.append(place)
         return place
 

@@ -26,7 +26,7 @@ from hostemr.host.layout import Layout
 from hostemr.host.programs import Programs
 from hostemr.host.server import Server
 from hostemr.host.state import State
-from tests.peers import aws_stand_in, docker_stand_in
+from tests.peers import aws_stand_in, docker_stand_in, quick_start
 
 START = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
 PASSPHRASE = "correct horse battery staple 4711"
@@ -69,8 +69,7 @@ class Machine:
         bin_folder.mkdir(exist_ok=True)
         for name, module in (("docker", docker_stand_in), ("aws", aws_stand_in)):
             script = bin_folder / name
-            # Without site: the stand-ins need nothing, and start in a third of the time.
-            script.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {module.__file__} "$@"\n')
+            script.write_text(quick_start.script(module))
             script.chmod(0o755)
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RESTIC_"))},
@@ -140,12 +139,13 @@ class Machine:
         source = random.Random(f"{seed}{self.now}")
         values = ", ".join(f"('{source.randbytes(40).hex()}', '{self.now:%Y-%m-%d}')" for _ in range(count))
         self.sql(f"INSERT INTO openemr.patient_data (fname, regdate) VALUES {values}")
+        names = []
         for _ in range(max(1, count // 10)):
             body = source.randbytes(20_000)
-            name = hashlib.sha256(body).hexdigest()
-            path = self.sites / "default/documents/1" / f"{name}.pdf"
-            path.write_bytes(body)
-            self.sql(f"INSERT INTO openemr.documents (url) VALUES ('{name}.pdf')")
+            names.append(f"{hashlib.sha256(body).hexdigest()}.pdf")
+            (self.sites / "default/documents/1" / names[-1]).write_bytes(body)
+        urls = ", ".join(f"('{name}')" for name in names)
+        self.sql(f"INSERT INTO openemr.documents (url) VALUES {urls}")
 
     def sql(self, text: str) -> str:
         command = ["mariadb", "--no-defaults", f"--socket={self.home / 'mysql.sock'}", "--batch", "--skip-column-names"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -153,7 +154,7 @@ def test_a_failure_is_tried_again_as_often_as_asked(machine: Machine, engine: Fo
     with pytest.raises(EngineFailed):
         backup(machine.server, engine, attempts=2, pause=0)
     assert engine.calls.count("store") == 2
-    assert machine.metrics() == [("BackupFailures", 1), ("BackupFailures", 1)]
+    assert machine.metrics() == [("BackupFailures", 1)], "one failure, told when nothing more is tried"
     del engine.failing["store"]
     backup(machine.server, engine)
     assert machine.server.state.read("backup-failure") is None, "a success ends the story"
@@ -239,11 +240,49 @@ def test_after_a_loss_nothing_is_forgotten(new_machine: Callable[..., Machine], 
     machine.days(1)
     machine.sql("DELETE FROM openemr.documents; DROP TABLE openemr.`odd name-ü`; TRUNCATE openemr.patient_data")
     done = backup(machine.server, engine)
-    assert "openemr.patient_data, which had 20 rows, is empty" in done.suspicious
-    assert "openemr.odd name-ü, which had 2 rows, is gone" in done.suspicious
+    since = "since the backup of 2026-11-01T03:00, "
+    assert f"{since}openemr.patient_data, which had 20 rows, is empty" in done.suspicious
+    assert f"{since}openemr.odd name-ü, which had 2 rows, is gone" in done.suspicious
     assert done.forgotten == ()
     assert len(engine.points()) == 3
     assert machine.metrics()[-1] == ("BackupFailures", 1)
+    machine.days(1)
+    assert backup(machine.server, engine).suspicious == done.suspicious, "told until a person has looked"
+    machine.days(1)
+    accepted = backup(machine.server, engine, accept_loss=True)
+    assert accepted.suspicious == ()
+    assert len(accepted.forgotten) == 3
+
+
+def test_documents_that_are_gone_are_a_loss_too(machine: Machine, engine: FolderEngine) -> None:
+    for number in range(300):
+        (machine.sites / f"default/documents/1/{number}").write_text(str(number))
+    backup(machine.server, engine)
+    machine.days(1)
+    shutil.rmtree(machine.sites.resolve() / "default/documents")
+    # A server on another data volume remembers nothing, and asks the newest point.
+    for record in ("measure", "backup"):
+        machine.server.state.forget(record)
+    done = backup(machine.server, engine)
+    assert "files are left" in done.suspicious[0]
+
+
+def test_a_document_that_is_changed_behind_its_times_is_read_again(machine: Machine, engine: FolderEngine) -> None:
+    """Engines take size and time for the content; `touch -r` and `rsync -t` set times back."""
+    victim = next((machine.sites / "default/documents/1").glob("*.pdf"))
+    first = backup(machine.server, engine)
+    times = victim.stat()
+    body = bytearray(victim.read_bytes())
+    body[7] ^= 1
+    victim.write_bytes(body)
+    os.utime(victim, ns=(times.st_atime_ns, times.st_mtime_ns))
+    machine.days(1)
+    second = backup(machine.server, engine)
+    inside = Path("sites/default/documents/1") / victim.name
+    one, other = (engine.home / done.point.id / inside for done in (first, second))
+    assert one.stat().st_size == other.stat().st_size
+    assert one.stat().st_mtime_ns != other.stat().st_mtime_ns
+    assert other.read_bytes() == body
 
 
 def test_the_last_drilled_point_outlives_every_rule(new_machine: Callable[..., Machine], engine: FolderEngine) -> None:

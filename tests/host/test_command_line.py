@@ -28,6 +28,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """A server without a database, whose programs this process finds; its restic lists three points."""
     machine = Machine(tmp_path)
     restic(machine, f"cat <<'END'\n{json.dumps(SNAPSHOTS)}\nEND")
+    (machine.home / "listing.json").write_text(json.dumps({"CommonPrefixes": [{"Prefix": "Backup/restic/1/"}]}))
     for name, value in machine.environment.items():
         monkeypatch.setenv(name, value)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
@@ -126,7 +127,8 @@ def test_points_are_listed_up_to_a_moment(run: Run) -> None:
 def test_points_of_a_folder_need_neither_bucket_nor_secret(bare: Machine, run: Run) -> None:
     (bare.home / "aws-down").touch()
     (bare.folder / "phrase").write_text("x")
-    arguments = ("points", "--from", str(bare.folder), "--engine", "restic", "--passphrase-file")
+    (bare.folder / "brought/1").mkdir(parents=True)
+    arguments = ("points", "--from", str(bare.folder / "brought"), "--engine", "restic", "--passphrase-file")
     assert run(*arguments, str(bare.folder / "phrase"))[0] == 0
     status, _, err = run(*arguments, str(bare.folder / "nothing"))
     assert status == 2

@@ -6,7 +6,7 @@ import itertools
 import json
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -16,9 +16,12 @@ from hostemr.host import sources
 from hostemr.host.aws import Aws
 from hostemr.host.backup import backup
 from hostemr.host.drill import drill
+from hostemr.host.engines import Engine
+from hostemr.host.engines.duplicity import Duplicity
+from hostemr.host.engines.places import Bucket
 from hostemr.host.recovering import recover
 from hostemr.host.restore import restore
-from tests.host.machine import Machine
+from tests.host.machine import PASSPHRASE, Machine
 from tests.peers.s3 import PrivateS3, QuickAws, missing_programs
 
 pytestmark = pytest.mark.real
@@ -26,20 +29,30 @@ _numbers = itertools.count(1)
 PACKAGES = {"restic": "restic", "duplicity": "duplicity", "aws": "awscli"}
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[PrivateS3]:
+@pytest.fixture(autouse=True)
+def _programs() -> None:
     if missing := missing_programs(*PACKAGES):
         pytest.skip(f"needs {', '.join(missing)}")
-    with PrivateS3() as server:
-        yield server
 
 
 @pytest.fixture(params=["restic", "duplicity"])
 def clinic(request: pytest.FixtureRequest, new_machine: Callable[..., Machine], s3: PrivateS3) -> Machine:
-    bucket = f"clinic-{request.param}-{next(_numbers)}"
+    bucket = f"by-days-{request.param}-{next(_numbers)}"
     s3.make_bucket(bucket)
-    machine = new_machine(engine=request.param, bucket=bucket, endpoint_url=s3.url, keep_daily=3, keep_weekly=1)
+    machine = new_machine(engine=request.param, bucket=bucket, endpoint_url=s3.url, keep_daily=2, keep_weekly=1)
     return quick(machine, s3)
+
+
+def without_waiting(clinic: Machine) -> Engine:
+    """The clinic's own engine; Duplicity's tries follow each other at once."""
+    one = clinic.configuration
+    if one.engine == "restic":
+        return sources.own(clinic.server)
+    place = Bucket(
+        aws=clinic.server.aws, name=one.bucket, prefix=one.prefix, region=one.region, endpoint_url=one.endpoint_url
+    )
+    archive = clinic.layout.cache / "duplicity-own"
+    return Duplicity(clinic.server.programs, place, passphrase=PASSPHRASE, archive=archive, retry_delay_seconds=0)
 
 
 class QuickMachinesAws(QuickAws):
@@ -58,6 +71,10 @@ class QuickMachinesAws(QuickAws):
 
 def quick(machine: Machine, s3: PrivateS3) -> Machine:
     machine.server = replace(machine.server, aws=QuickMachinesAws(s3.url, machine.server.aws))
+    # Else GnuPG measures for half a second, at each start, how much work it can do for a key.
+    gpg = machine.folder / "bin" / "gpg"
+    gpg.write_text('#!/bin/sh\nexec /usr/bin/gpg --s2k-count=1024 "$@"\n')
+    gpg.chmod(0o755)
     return machine
 
 
@@ -66,11 +83,10 @@ def test_days_of_a_clinic_its_total_loss_and_its_recovery(
 ) -> None:
     engine = sources.own(clinic.server)
     days = {}
-    for _ in range(4):
+    for _ in range(3):
         clinic.visits(10)
         days[backup(clinic.server, engine).point] = clinic.contents()
         clinic.days(1)
-    assert drill(clinic.server, engine).point == max(days)
     clinic.sql("DROP DATABASE openemr")
     yesterday = sorted(days)[-2]
     restore(clinic.server, engine, moment=yesterday.taken)
@@ -101,7 +117,7 @@ def test_days_of_a_clinic_its_total_loss_and_its_recovery(
 def test_what_is_damaged_in_the_bucket_is_found_by_the_drill_and_passed_over_by_the_restore(
     clinic: Machine, s3: PrivateS3
 ) -> None:
-    engine = sources.own(clinic.server)
+    engine = without_waiting(clinic)
     clinic.visits(5)
     first = backup(clinic.server, engine).point
     expected = clinic.contents()
@@ -119,10 +135,13 @@ def test_what_is_damaged_in_the_bucket_is_found_by_the_drill_and_passed_over_by_
     with pytest.raises(FindingsError, match="cannot be restored") as caught:
         drill(clinic.server, engine)
     assert f"The last good one is of {first.taken:%Y-%m-%d %H:%M} UTC" in caught.value.message
-    assert clinic.metrics()[-1] == ("DrillFailures", 1)
+    assert clinic.metrics()[-1] == ("DrillAgeDays", 999)
     restored = restore(clinic.server, engine)
     assert (restored.point, [point for point, _ in restored.skipped]) == (first, [second])
     assert clinic.contents() == expected
+    clinic.days(1)
+    third = backup(clinic.server, engine).point
+    assert drill(clinic.server, engine).point == third, "it shares nothing with what is damaged"
 
 
 def test_the_command_line_from_the_first_backup_to_the_restore(
@@ -136,9 +155,6 @@ def test_the_command_line_from_the_first_backup_to_the_restore(
         out, err = process.communicate(timeout=120)
         return process.returncode, out, err
 
-    status, out, _ = run("status", "--json")
-    assert status == 1
-    assert json.loads(out)["obstacles"] == ["there is no backup"]
     status, out, err = run("backup", "--json")
     assert status == 0, err
     assert json.loads(out)["rows"] > 20
@@ -149,8 +165,6 @@ def test_the_command_line_from_the_first_backup_to_the_restore(
     status, out, err = run("status")
     assert status == 0, out + err
     assert "One could restore right now." in out
-    status, out, _ = run("points")
-    assert out.count("UTC") == 1
     clinic.sql("DROP TABLE openemr.patient_data")
     status, out, err = run("restore")
     assert status == 1
@@ -161,9 +175,6 @@ def test_the_command_line_from_the_first_backup_to_the_restore(
     assert status == 0, err
     assert "restored" in out
     assert clinic.contents() == expected
-    status, out, _ = run("discard")
-    assert status == 1
-    assert "would remove" in out
     status, out, _ = run("discard", "--confirm")
     assert status == 0
     assert len(list(clinic.layout.generations.iterdir())) == 1

@@ -92,7 +92,7 @@ def xfs(tmp_path: Path) -> Iterator[Path]:
         file.truncate(320 << 20)
     subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", image], check=True)
     if subprocess.run(["mount", "-o", "loop", image, mount], check=False).returncode:
-        pytest.skip("loop mounts are not possible here")
+        pytest.skip("not possible here: loop mounts")
     yield mount
     subprocess.run(["umount", mount], check=True)
 
@@ -102,7 +102,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     mount = tmp_path / "small"
     mount.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", mount], check=False).returncode:
-        pytest.skip("mounts are not possible here")
+        pytest.skip("not possible here: mounts")
     yield mount
     subprocess.run(["umount", mount], check=True)
 

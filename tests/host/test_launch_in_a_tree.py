@@ -259,7 +259,7 @@ def test_an_installer_that_fails_is_told_without_the_passwords(box: Box) -> None
 
 def test_a_volume_with_foreign_data_is_refused_with_the_reason(new_box: Callable[..., Box], tmp_path: Path) -> None:
     if not Path("/dev/loop-control").exists():
-        pytest.skip("needs loop devices")
+        pytest.skip("not possible here: loop devices")
     disk = tmp_path / "disk"
     disk.touch()
     os.truncate(disk, 320 * 2**20)
@@ -281,7 +281,7 @@ def test_a_volume_with_foreign_data_is_refused_with_the_reason(new_box: Callable
 
 def test_the_data_volume_outlives_the_server(new_box: Callable[..., Box], tmp_path: Path) -> None:
     if not Path("/dev/loop-control").exists():
-        pytest.skip("needs loop devices")
+        pytest.skip("not possible here: loop devices")
     disk = tmp_path / "disk"
     disk.touch()
     os.truncate(disk, 320 * 2**20)

@@ -28,7 +28,7 @@ from hostemr.host.original_archive import chains, volumes
 from hostemr.host.original_sites import database_user, sites_of
 from hostemr.host.programs import ProgramFailed, Programs
 from tests.host.test_files import tree
-from tests.peers import docker_stand_in, mariadb, original_archive
+from tests.peers import docker_stand_in, mariadb, original_archive, quick_start
 from tests.peers.mariadb import PrivateMariaDB
 from tests.peers.original_archive import OriginalServer, checksums
 
@@ -69,7 +69,7 @@ class Clinic:
         programs = folder / "bin"
         programs.mkdir()
         original_archive.programs(programs)
-        (programs / "docker").write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {docker_stand_in.__file__} "$@"\n')
+        (programs / "docker").write_text(quick_start.script(docker_stand_in))
         (programs / "docker").chmod(0o755)
         self.environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "STAND_IN": str(self.home)}
         self.containers = Containers(Programs(self.environment))

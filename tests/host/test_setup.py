@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hostemr.errors import HostemrError, OutsideWorldError, SettingsError
+from hostemr.errors import HostemrError, OutsideWorldError, RefusedError, SettingsError
 from hostemr.host.aws import Aws
 from hostemr.host.configuration import parse
 from hostemr.host.containers import Containers
@@ -57,7 +57,7 @@ class FakeContainers(Containers):
         self.done: list[str] = []
         self.users = 1
 
-    def up(self, *services: str, timeout: float = 0) -> None:  # noqa: ARG002, the signature of the real one
+    def up(self, *services: str, timeout: float = 0, anew: bool = False) -> None:  # noqa: ARG002, the real one's
         self.done.append(" ".join(("up", *services)))
 
     def stop(self) -> None:
@@ -74,12 +74,15 @@ class FakeAws(Aws):
     def __init__(self) -> None:
         super().__init__(Programs({}), region="us-east-1")
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
+        self.stored: list[str] = []
         self.secrets = {"arn:administrator": "Administrator1", "arn:database": DATABASE_PASSWORD}
 
     def call(
         self, service: str, operation: str, arguments: Mapping[str, Any] | None = None, **_: Any
     ) -> dict[str, Any]:
         self.asked.append((operation, arguments or {}))
+        if operation == "list-objects-v2":
+            return {"Contents": [{"Key": key} for key in self.stored]}
         return {"SecretString": self.secrets[(arguments or {})["SecretId"]]} if service == "secretsmanager" else {}
 
 
@@ -177,6 +180,18 @@ def test_a_new_server_installs_openemr_and_says_so_once(machine: Machine) -> Non
     assert machine.group_signals() == ["SUCCESS"]
     again = machine.server.state.read("setup") or {}
     assert again["first_at"] == born < again["at"]
+
+
+def test_an_empty_volume_beside_a_bucket_with_backups_is_a_lost_one(machine: Machine) -> None:
+    machine.aws.stored = ["Backup/restic/1/config"]
+    with pytest.raises(RefusedError, match="holds this server's backups"):
+        machine.set_up()
+    assert machine.containers.done == []
+    assert machine.server.layout.served() is None
+    machine.aws.stored = []
+    machine.set_up()
+    machine.aws.stored = ["Backup/restic/1/config"]
+    machine.set_up()
 
 
 def test_passwords_lie_in_memory_only_while_the_installer_runs(machine: Machine) -> None:

@@ -166,10 +166,13 @@ class Disk:
 @pytest.fixture
 def disk() -> Iterator[Disk]:
     # A folder of its own on a real disk: a file system in memory may know no chattr.
-    if os.geteuid() != 0 or not shutil.which("mkfs.xfs") or not Path("/dev/loop-control").exists():
-        pytest.skip("needs root, loop devices and xfsprogs")
+    if not shutil.which("mkfs.xfs"):
+        pytest.skip("needs xfsprogs")
     with tempfile.TemporaryDirectory(prefix="hostemr-disk-", dir="/var/tmp") as folder:
-        one = Disk(Path(folder))
+        try:
+            one = Disk(Path(folder))
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"not possible here: loop devices: {error}")
         yield one
         one.close()
 
@@ -255,9 +258,13 @@ def test_the_ancestors_ext4_grows(disk: Disk) -> None:
     disk.grow(2 * SIZE)
     try:
         disk.mount()
-    except ProgramFailed as error:
-        assert "resize2fs" in error.message
-        assert "Permission denied" in error.output
+    except ProgramFailed as refused:
+        told = refused.message + refused.output
+    else:
+        told = ""
+    if told:
+        assert "resize2fs" in told
+        assert "Permission denied" in told
         disk.unmount()
         subprocess.run(["e2fsck", "-fp", disk.device], check=True, capture_output=True)
         subprocess.run(["resize2fs", disk.device], check=True, capture_output=True)

@@ -77,10 +77,10 @@ def test_a_server_that_never_had_a_backup_counts_from_its_launch(bare: Machine) 
     assert (found["BackupAgeHours"], found["DrillAgeDays"]) == (72.0, 3.0)
 
 
-def test_a_drill_that_failed_does_not_make_the_last_good_one_younger(bare: Machine) -> None:
+def test_a_failed_drill_counts_as_999_days_until_a_good_one(bare: Machine) -> None:
     bare.server.state.write("drill", {"ok": False, "at": START.isoformat()})
     bare.server.state.write("setup", {"first_at": (START - timedelta(days=20)).isoformat()})
-    assert figures(bare)["DrillAgeDays"] == 20.0
+    assert figures(bare)["DrillAgeDays"] == 999
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """What `aws` does for the agent, without AWS: secrets from a file, metrics into one, S3 by the real command line.
 
 Run as a program of its own, under the name `aws`. The folder in `STAND_IN` holds `secrets.json` (by ARN),
-`metrics.jsonl` (every metric put), `aws.jsonl` (every command), and `aws-down`, which makes every call fail.
+`metrics.jsonl` (every metric put), `aws.jsonl` (every command), `aws-down`, which makes every call fail, and
+`listing.json`, what every listing of a bucket answers.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ def main(arguments: list[str]) -> int:
         with (HOME / "metrics.jsonl").open("a") as log:
             for one in given["MetricData"]:
                 log.write(json.dumps([one["MetricName"], one["Value"]]) + "\n")
-    elif {"s3", "s3api"} & set(arguments):
+    elif "list-objects-v2" in arguments and (HOME / "listing.json").exists():
+        print((HOME / "listing.json").read_text())
+    # Never to AWS itself: only where a test has an S3 of its own.
+    elif {"s3", "s3api"} & set(arguments) and "--endpoint-url" in arguments:
         os.execv(REAL, [REAL, *arguments])
     else:
         print(f"unknown call: {arguments}", file=sys.stderr)

@@ -4,33 +4,39 @@ Run as a program of its own, under the name `docker`. The folder in the environm
 knows: `root` (the data volume), `calls.jsonl` (every command it was given), `<service>.running`, and what a test puts
 there to make it fail: `fail-<service>`. The service `mysql` is a real mariadbd on the data directory that `current`
 leads to when it starts, as Docker mounts a volume.
+
+A backup calls it a dozen times, so it imports next to nothing: json, pathlib or signal would take longer than the
+rest of it.
 """
 
+# ruff: noqa: PTH108, PTH110, PTH112, PTH123
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
+from _json import encode_basestring_ascii
 
-HOME = Path(os.environ.get("STAND_IN", "/nonexistent"))
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+HOME = os.environ.get("STAND_IN", "/nonexistent")
 SERVICES = ("mysql", "openemr", "web")
 INSIDE = {"mariadb", "mariadb-admin", "mariadb-backup", "mariadb-dump"}
+SIGTERM, SIGKILL = 15, 9
 
 
 def main(arguments: list[str]) -> int:
     """One command, as Docker's command line takes it."""
-    with (HOME / "calls.jsonl").open("a") as log:
-        log.write(json.dumps(arguments) + "\n")
+    with open(f"{HOME}/calls.jsonl", "a", encoding="utf-8") as log:
+        log.write(f"[{', '.join(map(encode_basestring_ascii, arguments))}]\n")
     # A test that wants to be there at one moment waits for the file, and removes it.
     for word in arguments:
-        gate = HOME / f"gate-{Path(word).name}"
-        if gate.exists():
-            (HOME / f"reached-{Path(word).name}").touch()
-            while gate.exists():
+        name = word.rpartition("/")[2]
+        if os.path.exists(f"{HOME}/gate-{name}"):
+            write(f"reached-{name}", "")
+            while os.path.exists(f"{HOME}/gate-{name}"):
                 time.sleep(0.02)
     if arguments[:1] == ["compose"]:
         return compose(arguments[1:])
@@ -38,12 +44,38 @@ def main(arguments: list[str]) -> int:
         return run(arguments[1:])
     if arguments[:1] == ["exec"]:
         words = arguments[2:] if arguments[1] == "--interactive" else arguments[1:]
-        if not (HOME / f"container-{words[0]}").exists():
+        if read(f"container-{words[0]}") is None:
             return refuse(f"Error response from daemon: No such container: {words[0]}")
-        return subprocess.run(words[1:], check=False).returncode
+        become(words[1:])
     if arguments[:2] == ["rm", "--force"]:
         return remove(arguments[2])
     return refuse(f"unknown command: {arguments}")
+
+
+def read(name: str) -> str | None:
+    """What stands in a file of the folder, None where there is none."""
+    try:
+        with open(f"{HOME}/{name}", encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def write(name: str, text: str) -> None:
+    with open(f"{HOME}/{name}", "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def remove_file(name: str) -> None:
+    try:
+        os.unlink(f"{HOME}/{name}")
+    except FileNotFoundError:
+        return
+
+
+def become(words: list[str]) -> NoReturn:
+    """Run the program in this one's place: its status is ours."""
+    os.execvp(words[0], words)
 
 
 def refuse(why: str) -> int:
@@ -56,7 +88,12 @@ def compose(arguments: list[str]) -> int:
     verb, *rest = arguments[4:]
     if verb == "up":
         assert rest[:3] == ["--detach", "--wait", "--wait-timeout"], rest
-        failed = next((service for service in rest[4:] or SERVICES if not up(service)), None)
+        words = rest[4:]
+        if words[:1] == ["--force-recreate"]:
+            words = words[1:]
+            for service in reversed(words or SERVICES):
+                down(service)
+        failed = next((service for service in words or SERVICES if not up(service)), None)
         return refuse(f"container openemr-{failed}-1 is unhealthy") if failed else 0
     if verb == "down":
         for service in reversed(SERVICES):
@@ -65,7 +102,7 @@ def compose(arguments: list[str]) -> int:
     if verb == "ps":
         for service in SERVICES:
             if running(service):
-                print(json.dumps({"Service": service, "State": "running", "Health": "healthy"}))
+                print(f'{{"Service": "{service}", "State": "running", "Health": "healthy"}}')
         return 0
     if verb == "exec":
         return inside(rest)
@@ -78,24 +115,21 @@ def inside(words: list[str]) -> int:
     assert service == "mysql", words
     if not running("mysql"):
         return refuse('service "mysql" is not running')
-    return subprocess.run([program, *_inside(program, rest)], check=False).returncode
+    become([program, *_inside(program, rest)])
 
 
 def _inside(program: str, words: list[str]) -> list[str]:
     """What the programs know by themselves inside the container."""
     assert program in INSIDE, program
-    options = ["--no-defaults", f"--socket={HOME / 'mysql.sock'}"]
+    options = ["--no-defaults", f"--socket={HOME}/mysql.sock"]
     if program == "mariadb-backup":
-        options.append(f"--datadir={(HOME / 'mysql.datadir').read_text()}")
+        options.append(f"--datadir={read('mysql.datadir')}")
     return [*options, *words]
 
 
 def running(service: str) -> bool:
-    try:
-        pid = int((HOME / f"{service}.running").read_text())
-    except FileNotFoundError:
-        return False
-    return pid == 0 or alive(pid)
+    pid = read(f"{service}.running")
+    return pid is not None and (pid == "0" or alive(int(pid)))
 
 
 def alive(pid: int) -> bool:
@@ -104,24 +138,28 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     # A zombie is one whose parent does not look; it runs no more.
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def up(service: str) -> bool:
-    if (HOME / f"fail-{service}").exists():
+    if read(f"fail-{service}") is not None:
         return False
     if running(service):
         return True
     if service != "mysql":
-        (HOME / f"{service}.running").write_text("0")
+        write(f"{service}.running", "0")
         return True
-    datadir = ((HOME / "root").resolve() / "current" / "database").resolve(strict=True)
-    (HOME / "mysql.datadir").write_text(str(datadir))
-    if not (datadir / "mysql").exists():
+    # Only this verb starts a server, and not often.
+    import subprocess
+
+    datadir = os.path.realpath(f"{HOME}/root/current/database", strict=True)
+    write("mysql.datadir", datadir)
+    if not os.path.exists(f"{datadir}/mysql"):
         command = ["mariadb-install-db", "--no-defaults", f"--datadir={datadir}", "--user=root", "--skip-test-db"]
         subprocess.run(
             [*command, "--auth-root-authentication-method=normal"],
-            env={**os.environ, "TMPDIR": str(HOME)},
+            env={**os.environ, "TMPDIR": HOME},
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -130,9 +168,9 @@ def up(service: str) -> bool:
             "/usr/sbin/mariadbd",
             "--no-defaults",
             f"--datadir={datadir}",
-            f"--socket={HOME / 'mysql.sock'}",
-            f"--pid-file={HOME / 'mysql.pid'}",
-            f"--log-error={HOME / 'mysql.log'}",
+            f"--socket={HOME}/mysql.sock",
+            f"--pid-file={HOME}/mysql.pid",
+            f"--log-error={HOME}/mysql.log",
             f"--tmpdir={HOME}",
             "--user=root",
             "--skip-networking",
@@ -144,12 +182,12 @@ def up(service: str) -> bool:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    (HOME / "mysql.running").write_text(str(server.pid))
+    write("mysql.running", str(server.pid))
     for _ in range(400):
         if server.poll() is not None:
             return False
         asked = subprocess.run(
-            ["mariadb-admin", "--no-defaults", f"--socket={HOME / 'mysql.sock'}", "ping"],
+            ["mariadb-admin", "--no-defaults", f"--socket={HOME}/mysql.sock", "ping"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             check=False,
@@ -162,12 +200,12 @@ def up(service: str) -> bool:
 
 def down(service: str) -> None:
     if service == "mysql" and running("mysql"):
-        end(int((HOME / "mysql.running").read_text()))
-    (HOME / f"{service}.running").unlink(missing_ok=True)
+        end(int(read("mysql.running") or ""))
+    remove_file(f"{service}.running")
 
 
 def end(pid: int) -> None:
-    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, SIGTERM)
     for _ in range(1200):
         if not alive(pid):
             return
@@ -191,33 +229,33 @@ def run(arguments: list[str]) -> int:
         elif option == "--volume":
             outside, _, inside = value.partition(":")
             assert outside == inside, value
-            assert Path(outside).is_dir(), value
+            assert os.path.isdir(outside), value
         else:
             assert (option, value) in {("--network", "none"), ("--user", "0:0")}, (option, value)
     image, *rest = words
-    if (HOME / f"fail-image-{image.replace('/', '_')}").exists():
+    if read(f"fail-image-{image.replace('/', '_')}") is not None:
         return refuse(f"Unable to find image '{image}' locally")
     command = [f"/usr/sbin/{program}" if program == "mariadbd" else program, *rest]
     if name is None:
-        return subprocess.run(command, check=False).returncode
-    child = subprocess.Popen(command, start_new_session=True)
-    (HOME / f"container-{name}").write_text(str(child.pid))
-    status = child.wait()
-    (HOME / f"container-{name}").unlink(missing_ok=True)
-    return status
+        become(command)
+    child = os.posix_spawnp(command[0], command, os.environ, setsid=True)
+    write(f"container-{name}", str(child))
+    _, ended = os.waitpid(child, 0)
+    remove_file(f"container-{name}")
+    return os.waitstatus_to_exitcode(ended)
 
 
 def remove(name: str) -> int:
     """Even where its own `docker run` was killed, as the daemon would: its container outlives it."""
-    record = HOME / f"container-{name}"
-    if not record.exists():
+    record = read(f"container-{name}")
+    if record is None:
         return refuse(f"Error response from daemon: No such container: {name}")
-    pid = int(record.read_text())
+    pid = int(record)
     if alive(pid):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, SIGKILL)
         while alive(pid):
             time.sleep(0.01)
-    record.unlink(missing_ok=True)
+    remove_file(f"container-{name}")
     return 0
 
 

@@ -202,6 +202,8 @@ class Resolved:
                 return bool(self.value(left) == self.value(right))
             case [("Fn::Not", [inner])]:
                 return not self._judge(inner)
+            case [("Fn::Contains", [values, wanted])]:
+                return self.value(wanted) in values
         raise AssertionError(expression)
 
     def _absent(self, value: Any) -> bool:

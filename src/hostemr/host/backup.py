@@ -10,7 +10,8 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,10 +24,11 @@ from hostemr.host.containers import COMPOSE_FILE
 from hostemr.host.database import LiveDatabase, prepare
 from hostemr.host.digest_cache import Cache
 from hostemr.host.engines import Engine, Point
-from hostemr.host.files import refresh, settle, snapshot, space_needed
+from hostemr.host.files import refresh, settle, snapshot, space_needed, stamp
 from hostemr.host.generations import remove_previous
-from hostemr.host.inventory import Table, inventory, shrunk
+from hostemr.host.inventory import inventory
 from hostemr.host.lock import locked
+from hostemr.host.losses import lost, strange
 from hostemr.host.manifest import LISTINGS, Manifest
 from hostemr.host.programs import HOUR, MINUTE
 from hostemr.host.retention import expendable
@@ -49,21 +51,26 @@ class Done:
     """What looks like a loss since the backup before; while there is any, nothing is forgotten."""
 
 
-def backup(server: Server, engine: Engine, *, attempts: int = 1, pause: float = _PAUSE_SECONDS) -> Done:
+def backup(
+    server: Server, engine: Engine, *, attempts: int = 1, pause: float = _PAUSE_SECONDS, accept_loss: bool = False
+) -> Done:
     """Take one backup, store it, and forget what is no longer needed.
+
+    `accept_loss` says that a person has looked at what earlier backups hold more, and means it to be gone.
 
     Tries up to `attempts` times, `pause` seconds apart. A failure is recorded and put to CloudWatch before it is
     raised: RefusedError when another verb is at work or a restore is unfinished, HostemrError otherwise. Earlier
     backups are as they were then.
     """
-    with locked(server.layout.state, "backup", wait_seconds=2 * HOUR):
+    with _lock(server):
         for attempt in range(1, attempts + 1):
             try:
-                return _attempt(server, engine)
+                return _attempt(server, engine, accept_loss=accept_loss)
             except (HostemrError, OSError) as caught:
                 error = caught if isinstance(caught, HostemrError) else _of_the_disk(caught)
-                _failed(server, error)
-                if attempt == attempts or isinstance(error, RefusedError):
+                last = attempt == attempts or isinstance(error, RefusedError)
+                _failed(server, error, measured=last)
+                if last:
                     raise error from caught
                 server.tell(f"warning: {error.message} Trying again in {pause:.0f} seconds.")
                 time.sleep(pause)
@@ -73,7 +80,19 @@ def backup(server: Server, engine: Engine, *, attempts: int = 1, pause: float = 
     raise AssertionError(attempts)
 
 
-def _attempt(server: Server, engine: Engine) -> Done:
+@contextmanager
+def _lock(server: Server) -> Iterator[None]:
+    """The agent's lock; a verb that hangs must not keep the failure of a backup from being heard."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(server.layout.state, "backup", wait_seconds=2 * HOUR))
+        except RefusedError:
+            server.measure({"BackupFailures": (1, "Count")})
+            raise
+        yield
+
+
+def _attempt(server: Server, engine: Engine, *, accept_loss: bool) -> Done:
     restoring = server.state.read("restore")
     if restoring is not None and restoring.get("stage") != "done":
         raise RefusedError(
@@ -86,12 +105,19 @@ def _attempt(server: Server, engine: Engine) -> Done:
     before = engine.points()
     work = server.layout.work / "backup"
     _empty(work)
-    made = _make(server, work / "set", taken)
+    made, rotten = _make(server, work / "set", taken)
     server.tell("uploading")
     point = engine.store(work / "set", taken)
     _read_back(engine, point, made)
-    suspicious = [*_strange(server, before, taken), *_suspicious(server, made)]
-    server.state.write("backup", _record(server, point, made, time.monotonic() - began, suspicious))
+    suspicious = (
+        [*rotten] if accept_loss else [*strange(server, before, taken), *lost(server, engine, before, made), *rotten]
+    )
+    for line in suspicious:
+        server.tell(f"warning: {line}")
+    record = _record(server, point, made, time.monotonic() - began, suspicious)
+    server.state.write("backup", record)
+    if not suspicious:
+        server.state.write("measure", record)
     server.state.forget("backup-running")
     server.state.forget("backup-failure")
     _empty(work)
@@ -116,8 +142,8 @@ def _attempt(server: Server, engine: Engine) -> Done:
     )
 
 
-def _make(server: Server, folder: Path, taken: datetime) -> Manifest:
-    """Everything of a backup in one folder, checked."""
+def _make(server: Server, folder: Path, taken: datetime) -> tuple[Manifest, list[str]]:
+    """Everything of a backup in one folder, checked; and what the disk has lost."""
     current = server.layout.current
     live = LiveDatabase(server.containers)
     version = live.version()
@@ -142,6 +168,7 @@ def _make(server: Server, folder: Path, taken: datetime) -> Manifest:
         raise FindingsError("The copy of the database holds no table of OpenEMR's.", hint="has OpenEMR been set up?")
     server.tell("hashing every file")
     listed = _listed(server, folder)
+    stamp(folder / "sites", current / "sites", now=taken.timestamp())
     made = Manifest(
         id=f"{taken:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
         server=server.configuration.name,
@@ -155,7 +182,7 @@ def _make(server: Server, folder: Path, taken: datetime) -> Manifest:
         digests={part: one.sha256 for part, one in listed.items()},
     )
     (folder / manifest.NAME).write_bytes(manifest.encode(made))
-    return made
+    return made, [f"{path} lost its content on the disk" for part in listed.values() for path in part.rotten]
 
 
 def _listed(server: Server, folder: Path) -> dict[str, digests.Summary]:
@@ -167,9 +194,6 @@ def _listed(server: Server, folder: Path) -> dict[str, digests.Summary]:
             for part in ("database", "certificates", "settings")
         }
         listed["sites"] = digests.record(folder / "sites", folder / LISTINGS / "sites", live=live, cache=cache)
-    for part, one in listed.items():
-        for path in one.rotten:
-            server.tell(f"warning: {part}/{path} lost its content on the disk: it changed without a change")
     return listed
 
 
@@ -194,37 +218,6 @@ def _read_back(engine: Engine, point: Point, made: Manifest) -> None:
         raise OutsideWorldError(f"The backup {point.id} was uploaded and is not listed.", hint="run the backup again")
     if manifest.decode(engine.read(point, manifest.NAME)) != made:
         raise OutsideWorldError(f"The backup {point.id} reads back as another one.", hint="run the backup again")
-
-
-def _strange(server: Server, before: Sequence[Point], taken: datetime) -> list[str]:
-    """What is strange about the points that there were: the last one is gone, or one is of the future.
-
-    Then or now the clock was wrong, and "the newest" is not what it says.
-    """
-    lines = []
-    last = server.state.read("backup")
-    if last is not None and last["point"] not in {point.id for point in before}:
-        lines.append(f"the backup of {last['taken'][:16]} is no longer in the bucket: was it deleted?")
-    ahead = [point for point in before if point.taken > taken + timedelta(minutes=15)]
-    if ahead:
-        lines.append(
-            f"the newest stored point is of {ahead[-1].taken.isoformat()}, which is still to come: is the clock right?"
-        )
-    for line in lines:
-        server.tell(f"warning: {line}")
-    return lines
-
-
-def _suspicious(server: Server, made: Manifest) -> list[str]:
-    before = server.state.read("backup")
-    if before is None or server.state.read("restored-since-backup") is not None:
-        server.state.forget("restored-since-backup")
-        return []
-    tables = {name: Table(rows, None) for name, rows in before["rows"].items()}
-    found = shrunk(tables, made.tables)
-    for line in found:
-        server.tell(f"warning: since the backup before, {line}")
-    return found
 
 
 def _record(server: Server, point: Point, made: Manifest, seconds: float, suspicious: list[str]) -> Mapping[str, Any]:
@@ -266,7 +259,7 @@ def _of_the_disk(error: OSError) -> HostemrError:
     )
 
 
-def _failed(server: Server, error: HostemrError) -> None:
+def _failed(server: Server, error: HostemrError, *, measured: bool = True) -> None:
     try:
         # First of all: what was half done may be what filled the disk.
         _empty(server.layout.work / "backup")
@@ -276,7 +269,8 @@ def _failed(server: Server, error: HostemrError) -> None:
     except OSError as second:
         # A full or dead disk: the alarm is what is left to tell of it.
         server.tell(f"warning: the failure could not be recorded: {second}")
-    server.measure({"BackupFailures": (1, "Count")})
+    if measured:
+        server.measure({"BackupFailures": (1, "Count")})
 
 
 def _empty(folder: Path) -> None:

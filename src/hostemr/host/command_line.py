@@ -36,7 +36,7 @@ _EXIT = """exit status: 0 done; 1 findings, or a failed check; 2 wrong use or se
 def main(arguments: list[str]) -> int:
     """Run one verb; answers its exit status."""
     options = _parser().parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         # What nohup(1) has decided stays decided.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stopped)
@@ -97,6 +97,11 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("setup", _setup, "Mount the data volume, write every file, start OpenEMR; safe to be repeated.")
     one = verb("backup", _backup, "Take a backup, prove it, store it, and forget what is too old.")
+    one.add_argument(
+        "--accept-loss",
+        action="store_true",
+        help="what earlier backups hold more is meant to be gone: compare with this one",
+    )
     one.add_argument("--attempts", type=int, default=1, metavar="N", help="try again after a failure [%(default)s]")
     one = verb("restore", _restore, "Put the newest good backup in the place of the present data.")
     _source(one)
@@ -129,7 +134,7 @@ def _source(parser: argparse.ArgumentParser) -> None:
         help="`own` bucket, `recovery` for the stack this server recovers from, or a folder [%(default)s]",
     )
     parser.add_argument(
-        "--engine", choices=("restic", "duplicity"), help="what a folder was made by [the server's own]"
+        "--engine", choices=("restic", "duplicity"), help="what made the backups [the server's own engine]"
     )
     parser.add_argument(
         "--passphrase-file", type=Path, metavar="FILE", help="what opens a folder [the server's own secret]"
@@ -138,8 +143,12 @@ def _source(parser: argparse.ArgumentParser) -> None:
 
 
 def _engine(server: Server, options: argparse.Namespace) -> Engine:
+    if options.source in {"own", "recovery"} and options.passphrase_file is not None:
+        raise SettingsError([f"--passphrase-file is for a folder, not for {options.source}"])
     if options.source == "own":
-        return sources.own(server)
+        return sources.own(server, engine=options.engine, read_only=True)
+    if options.source == "recovery" and options.engine is not None:
+        raise SettingsError(["--engine is for `own` and for a folder; the stack says it of a recovery"])
     if options.source == "recovery":
         return sources.recovery(server)
     path = Path(options.source).absolute()
@@ -167,7 +176,9 @@ def _setup(server: Server, options: argparse.Namespace) -> int:
 
 
 def _backup(server: Server, options: argparse.Namespace) -> int:
-    done = backups.backup(server, sources.own(server), attempts=max(1, options.attempts))
+    done = backups.backup(
+        server, sources.own(server), attempts=max(1, options.attempts), accept_loss=options.accept_loss
+    )
     facts: dict[str, Any] = {
         "point": done.point.id,
         "taken": done.point.taken.isoformat(),
@@ -187,7 +198,7 @@ def _backup(server: Server, options: argparse.Namespace) -> int:
     if done.suspicious:
         raise FindingsError(
             "The backup is stored, and something may be lost: " + "; ".join(done.suspicious),
-            hint="earlier backups are kept; compare, and restore with --time if it was no purpose",
+            hint="earlier backups are kept; restore with --time, or say --accept-loss if it is meant to be",
         )
     return 0
 
@@ -256,7 +267,7 @@ def _drill(server: Server, options: argparse.Namespace) -> int:
 
 
 def _status(server: Server, options: argparse.Namespace) -> int:
-    found = states.status(server, lambda: sources.own(server), _next_backup())
+    found = states.status(server, lambda: sources.own(server, read_only=True), _next_backup())
     _answer(options, found.as_json(), states.text(found))
     return 1 if found.obstacles or found.warnings else 0
 

@@ -129,7 +129,8 @@ def _values(model: type[Any], document: object, origin: str, problems: list[str]
 
 def _value(hint: Any, value: object, origin: str, problems: list[str]) -> object:
     if isinstance(hint, types.UnionType):
-        if value is None and type(None) in hint.__args__:
+        # A condition of CloudFormation's may leave an empty text where it means nothing.
+        if (value is None or value == "") and type(None) in hint.__args__:
             return None
         hint = next(one for one in hint.__args__ if one is not type(None))
     if hint is Recovery:

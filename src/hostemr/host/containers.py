@@ -33,10 +33,15 @@ class Containers:
         self._programs = programs
         self._compose = ["docker", "compose", "--project-name", "openemr", "--file", str(compose_file)]
 
-    def up(self, *services: str, timeout: float = 15 * MINUTE) -> None:
-        """Start services, all without names, and wait until each is healthy. Raises ProgramFailed."""
+    def up(self, *services: str, timeout: float = 15 * MINUTE, anew: bool = False) -> None:
+        """Start services, all without names, and wait until each is healthy. Raises ProgramFailed.
+
+        `anew` replaces those that run: one that somebody started meanwhile has other data mounted.
+        """
         seconds = str(int(timeout))
-        command = [*self._compose, "up", "--detach", "--wait", "--wait-timeout", seconds, *services]
+        command = [*self._compose, "up", "--detach", "--wait", "--wait-timeout", seconds]
+        command += ["--force-recreate"] if anew else []
+        command += services
         # Beyond the wait for health there may be an image to pull.
         self._programs.run(command, timeout=timeout + 15 * MINUTE)
 

@@ -14,6 +14,9 @@ from hostemr.host.programs import HOUR
 from hostemr.host.proof import bring, candidates, damaged
 from hostemr.host.server import Server
 
+UNPROVEN = 999.0
+"""The days since the last good drill, as CloudWatch hears of them from a failed one until a good one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drilled:
@@ -36,7 +39,7 @@ def drill(server: Server, engine: Engine) -> Drilled:
             return _hold(server, engine)
         except HostemrError as error:
             _record(server, ok=False, error=error.message)
-            server.measure({"DrillFailures": (1, "Count")})
+            server.measure({"DrillAgeDays": (UNPROVEN, "None")})
             raise
         finally:
             shutil.rmtree(server.layout.work / "drill", ignore_errors=True)
@@ -59,12 +62,13 @@ def _hold(server: Server, engine: Engine) -> Drilled:
             server, ok=not broken, point=point, found=found, seconds=seconds, error=broken[0][1] if broken else None
         )
         if broken:
+            _begin_anew(server, engine)
             raise FindingsError(
                 f"The newest backup, of {broken[0][0].taken:%Y-%m-%d %H:%M} UTC, cannot be restored: {broken[0][1]} "
                 f"The last good one is of {point.taken:%Y-%m-%d %H:%M} UTC.",
                 hint="run `hostemr-host backup` now; `hostemr-host undelete` brings deleted objects back",
             )
-        server.measure({"DrillFailures": (0, "Count"), "DrillAgeDays": (0, "None")})
+        server.measure({"DrillAgeDays": (0, "None")})
         return Drilled(point=point, manifest=found, seconds=seconds)
     _begin_anew(server, engine)
     raise FindingsError(

@@ -126,6 +126,28 @@ def refresh(source: Path, target: Path) -> Copied:
     return _copy(source, target)
 
 
+def stamp(copy: Path, live: Path, *, now: float) -> None:
+    """Give every file of a copy, as its time, the last change (ctime) of the live file that it is a copy of.
+
+    Engines take a file as unchanged by size and time. Anybody can set a file's time back, `touch -r` or `rsync -t` do;
+    nobody can its ctime, which is why a restored file's time is that of its last change of any kind. A file that is
+    gone from the live folder, or was changed again meanwhile, gets `now`, in seconds since 1970, so that it is read.
+    """
+    base = os.fsencode(copy)
+    for place, _, names in os.walk(base):
+        for name in names:
+            path = os.path.join(place, name)  # noqa: PTH118, bytes paths
+            made = os.lstat(path)
+            if not stat.S_ISREG(made.st_mode):
+                continue
+            when = int(now * 10**9)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                found = os.lstat(os.path.join(os.fsencode(live), os.path.relpath(path, base)))  # noqa: PTH118
+                if (found.st_size, found.st_mtime_ns) == (made.st_size, made.st_mtime_ns):
+                    when = found.st_ctime_ns
+            os.utime(path, ns=(when, when))
+
+
 def settle(folder: Path) -> None:
     """Bring everything on the folder's filesystem to the disk (syncfs(2), which also tells of write errors)."""
     library = ctypes.CDLL(None, use_errno=True)

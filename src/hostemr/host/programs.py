@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +20,7 @@ HOUR = 60 * MINUTE
 # cron's PATH has neither snaps nor sbin, and what it has differs between releases.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
 _LAST_LINES = 3
+_LOOKS_EVERY = 2 * SECOND
 
 
 class ProgramFailed(OutsideWorldError):
@@ -55,24 +58,30 @@ class Programs:
         timeout: float = 10 * MINUTE,
         output: IO[bytes] | None = None,
         answers_secret: bool = False,
+        hung: Callable[[], bool] | None = None,
     ) -> str:
         """What the program wrote to stdout, or nothing where it goes to the file `output`.
 
         `text` is its stdin (none otherwise), `timeout` in seconds. With `answers_secret` no error shows its stdout.
-        Raises ProgramFailed.
+        `hung` is asked every few seconds whether the program only seems to be at work; it and all it has started are
+        killed then. Raises ProgramFailed.
         """
         words = [str(word) for word in argv]
         try:
-            done = subprocess.run(  # noqa: S603, the agent's own commands
-                words,
-                env={**self.environment, **(environment or {}), **(secrets or {})},
-                input=None if text is None else text.encode(),
-                stdin=subprocess.DEVNULL if text is None else None,
-                stdout=output or subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                timeout=timeout,
-                check=False,
-            )
+            given = {**self.environment, **(environment or {}), **(secrets or {})}
+            if hung is not None:
+                done = _watched(words, given, timeout, hung)
+            else:
+                done = subprocess.run(  # noqa: S603, the agent's own commands
+                    words,
+                    env=given,
+                    input=None if text is None else text.encode(),
+                    stdin=subprocess.DEVNULL if text is None else None,
+                    stdout=output or subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    timeout=timeout,
+                    check=False,
+                )
         except FileNotFoundError as error:
             raise ProgramFailed(f"{words[0]} is not installed.", status=None, output="") from error
         except OSError as error:
@@ -94,6 +103,37 @@ class Programs:
         last = " / ".join(line.strip() for line in said.splitlines()[-_LAST_LINES:]) or "it said nothing"
         message = f"`{without(shlex.join(words), secrets)}` failed with status {done.returncode}: {last}"
         raise ProgramFailed(message, status=done.returncode, output=said)
+
+
+def _watched(
+    words: list[str], environment: Mapping[str, str], timeout: float, hung: Callable[[], bool]
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program in a group of its own, which is killed when it hangs."""
+    until = time.monotonic() + timeout
+    with subprocess.Popen(  # noqa: S603, the agent's own commands
+        words,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        process_group=0,
+    ) as process:
+        try:
+            while True:
+                try:
+                    out, err = process.communicate(timeout=_LOOKS_EVERY)
+                except subprocess.TimeoutExpired:
+                    if hung():
+                        os.killpg(process.pid, signal.SIGKILL)
+                    elif time.monotonic() > until:
+                        os.killpg(process.pid, signal.SIGKILL)
+                        raise subprocess.TimeoutExpired(words, timeout, stderr=process.communicate()[1]) from None
+                else:
+                    return subprocess.CompletedProcess(words, process.returncode, out, err)
+        except BaseException:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
 
 
 def without(text: str, secrets: Mapping[str, str] | None) -> str:

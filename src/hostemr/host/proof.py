@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def candidates(server: Server, engine: Engine, moment: datetime | None) -> list[
     NothingStored where there is none at all.
     """
     points = engine.points()
+    if moment is None:
+        points = _dated(server, engine, points)
     found = closest(points, moment if moment is not None else server.now() + _CLOCKS_DIFFER)
     if not found and moment is None and points:
         server.tell("warning: every stored point is of the future; trying the newest")
@@ -36,6 +39,25 @@ def candidates(server: Server, engine: Engine, moment: datetime | None) -> list[
         oldest = f"; the oldest is of {points[0].taken.isoformat()}" if points else ""
         raise NothingStored(f"There is no backup to restore{'' if moment is None else ' of that time'}{oldest}.")
     return found
+
+
+def _dated(server: Server, engine: Engine, points: list[Point]) -> list[Point]:
+    """The points with the times that their manifests have, where the engine's are still to come.
+
+    Duplicity's chains only go forward: after a clock that ran ahead, it dates every point after that.
+    """
+    dated = []
+    for point in points:
+        if point.taken > server.now() + _CLOCKS_DIFFER:
+            try:
+                taken = manifest.decode(engine.read(point, manifest.NAME)).taken
+            except Damaged as error:
+                server.tell(f"warning: {point.id} is dated {point.taken.isoformat()}, and damaged: {error.message}")
+                continue
+            dated.append(replace(point, taken=taken))
+        else:
+            dated.append(point)
+    return sorted(dated)
 
 
 def bring(server: Server, engine: Engine, point: Point, into: Path) -> Manifest:

@@ -128,7 +128,9 @@ def switch(server: Server, generation: str, *, point: str, expected: Mapping[str
         if lines:
             raise Damaged("the restored tables are not what was stored: " + "; ".join(lines[:10]))
         server.tell("starting OpenEMR")
-        server.containers.up(timeout=_STARTS_WITHIN)
+        # From here on people may enter what is nowhere else.
+        server.state.write("restore", {**journal, "stage": "opened", "at": server.now().isoformat()})
+        server.containers.up(timeout=_STARTS_WITHIN, anew=True)
     except (HostemrError, OSError) as error:
         _back(server)
         why = error.message if isinstance(error, HostemrError) else str(error)
@@ -155,7 +157,11 @@ def settle(server: Server) -> bool:
     unfinished = journal is not None and journal.get("stage") != "done"
     if unfinished:
         server.tell("an earlier restore did not end: going back to the data from before it")
-        _back(server)
+        try:
+            _back(server)
+        except HostemrError as error:
+            # It may be what the restore was for.
+            server.tell(f"warning: the data from before does not start: {error.message}")
     work = server.layout.work / "restore"
     if work.exists():
         shutil.rmtree(work)
@@ -170,12 +176,18 @@ def _back(server: Server) -> None:
     server.tell("going back to the data from before the restore")
     server.containers.stop()
     before, after = journal["from"], journal["to"]
-    if before is None:
-        server.layout.serve_nothing()
-    else:
+    if before is not None and (server.layout.generations / before).is_dir():
         server.layout.serve(before)
-        server.containers.up()
+    else:
+        before = None
+        server.layout.serve_nothing()
     failed = server.layout.generations / after
-    if failed.exists() and after != server.layout.served():
+    if failed.exists() and journal["stage"] == "opened":
+        server.tell(f"what was restored stays as generation {after}, for people may have worked with it")
+        keep_previous(server, after)
+    elif failed.exists():
         shutil.rmtree(failed)
+    # Done before anything is started: where the data from before does not start, the next restore has to begin.
     server.state.forget("restore")
+    if before is not None:
+        server.containers.up(anew=True)

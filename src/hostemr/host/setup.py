@@ -5,6 +5,7 @@ Every step looks at what there is and does what is missing; no step relies on an
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from hostemr.host.restore import settle
 from hostemr.host.server import Server
 from hostemr.host.signals import Group, Put, WaitCondition, put
 from hostemr.host.swap import make_swap, memory
+from hostemr.host.versions import keep_versions, refuse_older
 from hostemr.host.volume import Attachment, find_device, mount
 from hostemr.host.watch import watch
 
@@ -83,19 +85,22 @@ def _steps(server: Server, restore_from_recovery: Callable[[], object], host: Ho
             tell=tell,
             sleep=host.sleep,
         )
-        attachment.attach()
+        if not os.path.ismount(configuration.root):
+            attachment.attach()
         device = find_device(server.programs, configuration.volume_id, dev=host.dev, sleep=host.sleep)
         mount(server.programs, device, configuration.root, tell=tell)
     elif not configuration.root.is_dir():
         raise RefusedError(f"{configuration.root} is no folder, and no volume_id says what to mount there.")
     _folders(server)
     if configuration.allocation_id:
-        take_address(server.aws, allocation_id=configuration.allocation_id, instance=signals.instance, say=tell)
+        _address(server, signals, host, configuration.allocation_id)
     _optional_swap(server, host)
     _install_files(server, host)
     prepare_folders(host.running)
     with locked(server.layout.state, "setup", wait_seconds=_OTHERS_END_WITHIN):
         settle(server)
+    if server.layout.served() is None:
+        _refuse_over_a_history(server)
     if configuration.recovery and server.layout.served() is None and not server.state.read("installation"):
         tell(f"recovering from the backups in {configuration.recovery.bucket}")
         restore_from_recovery()
@@ -103,16 +108,30 @@ def _steps(server: Server, restore_from_recovery: Callable[[], object], host: Ho
             raise OutsideWorldError("The recovery ended, and there is nothing to serve.")
     _patiently(server, host)
     with locked(server.layout.state, "setup", wait_seconds=_OTHERS_END_WITHIN):
+        refuse_older(server)
+        keep_versions(server)
         ensure_installed(server, running=host.running)
-        tell("starting OpenEMR")
-        # An older OpenEMR's database is upgraded before its container is healthy.
-        server.containers.up(timeout=HOUR)
+    tell("starting OpenEMR")
+    # Not under the lock: a restore must be able to begin where the present data does not start. An older OpenEMR's
+    # database is upgraded before its container is healthy; CloudFormation waits an hour for the whole set-up.
+    server.containers.up(timeout=50 * MINUTE)
     first = (server.state.read("setup") or {}).get("first_at")
     now = server.now().isoformat(timespec="seconds")
     server.state.write("setup", {"first_at": first or now, "at": now})
     # The alarms take silence for a failure, and are made as soon as this server has signalled.
     watch(server)
     tell(f"OpenEMR answers at https://{configuration.domain or configuration.address}")
+
+
+def _refuse_over_a_history(server: Server) -> None:
+    """An empty data volume beside a bucket with backups is a lost one: a new OpenEMR would in time replace them."""
+    configuration = server.configuration
+    wanted = {"Bucket": configuration.bucket, "Prefix": f"{configuration.prefix}/", "MaxKeys": 1}
+    if server.aws.call("s3api", "list-objects-v2", wanted).get("Contents"):
+        raise RefusedError(
+            f"The data volume is empty, and {configuration.bucket} holds this server's backups.",
+            hint="restore them: /root/restore.sh --confirm, then `systemctl start openemr`",
+        )
 
 
 def _folders(server: Server) -> None:
@@ -122,6 +141,16 @@ def _folders(server: Server) -> None:
     for folder in (layout.generations, layout.work, layout.state, layout.cache, layout.root / "logs"):
         folder.mkdir(exist_ok=True, mode=0o700)
         folder.chmod(0o700)
+
+
+def _address(server: Server, signals: _Signals, host: Host, allocation_id: str) -> None:
+    try:
+        take_address(server.aws, allocation_id=allocation_id, instance=signals.instance, say=server.tell)
+    except HostemrError as error:
+        # A server that has served before has it; a restart must not hang on EC2's interface.
+        if not host.signalled.exists():
+            raise
+        server.tell(f"warning: the address could not be asked for: {error.message}")
 
 
 def _optional_swap(server: Server, host: Host) -> None:

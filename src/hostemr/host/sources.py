@@ -14,12 +14,16 @@ from hostemr.host.engines.restic import Restic
 from hostemr.host.server import Server
 
 
-def own(server: Server) -> Engine:
-    """The server's own bucket, to be read and written."""
+def own(server: Server, *, engine: EngineName | None = None, read_only: bool = False) -> Engine:
+    """The server's own bucket, to be read and written; of another engine's points, from before a change, to be read.
+
+    `read_only` is for whoever does not hold the agent's lock: it neither writes nor removes what seems left behind.
+    """
     one = server.configuration
+    wanted = engine or one.engine
     passphrase = server.aws.secret(one.passphrase_secret)
-    place = _bucket(server, one.engine, one.bucket, one.key_arn)
-    return _engine(server, one.engine, place, passphrase, cache="own", read_only=False)
+    place = _bucket(server, wanted, one.bucket, one.key_arn)
+    return _engine(server, wanted, place, passphrase, cache="own", read_only=read_only or wanted != one.engine)
 
 
 def recovery(server: Server) -> Engine:

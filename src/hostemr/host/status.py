@@ -13,7 +13,7 @@ from hostemr.host.engines import Engine, Point
 from hostemr.host.generations import previous
 from hostemr.host.programs import HOUR
 from hostemr.host.server import Server
-from hostemr.host.space import free, mib
+from hostemr.host.space import SPARE, free, mib
 
 _BACKUP_DUE = timedelta(hours=26)
 """A day, and two hours for a backup that takes long."""
@@ -106,7 +106,7 @@ def _obstacles(
 ) -> Iterator[str]:
     if points is not None and not points:
         yield "there is no backup"
-    if points and backup is not None and available < backup["size"]:
+    if points and backup is not None and available < backup["size"] + SPARE:
         yield f"a restore needs {mib(backup['size'])} beside the present data, {mib(available)} are free"
     if drilled is not None and not drilled["ok"] and drilled.get("good") is None:
         yield f"no drill has found a backup that can be restored: {drilled['error']}"

@@ -7,6 +7,7 @@ from http.client import HTTPConnection, HTTPException
 
 from hostemr.errors import HostemrError
 from hostemr.host.backup import age
+from hostemr.host.drill import UNPROVEN
 from hostemr.host.programs import HOUR
 from hostemr.host.server import Server
 from hostemr.host.space import free, size
@@ -34,7 +35,9 @@ def watch(server: Server, *, host: str = "127.0.0.1", port: int = 80) -> dict[st
     if old is not None and old >= -_CLOCKS_DIFFER:
         values["BackupAgeHours"] = (round(old.total_seconds() / HOUR, 2), "None")
     since = drilled.get("good_at") or born
-    if since is not None:
+    if drilled.get("ok") is False:
+        values["DrillAgeDays"] = (UNPROVEN, "None")
+    elif since is not None:
         undrilled = now - datetime.fromisoformat(since)
         # A drill of the future was held by a wrong clock; silence, which is an alarm, says more than a negative age.
         if undrilled >= -_CLOCKS_DIFFER:

@@ -27,8 +27,11 @@ from hostemr.stacks.express_plus_storage import (
     trail,
 )
 
-_SETUP_MINUTES = 20
-_RECOVERY_MINUTES = 60
+_READY_MINUTES = 240
+"""A failure is signalled when it happens; this is for a server that says nothing, and for a recovery of much data.
+
+One figure for both, since CloudFormation changes no wait condition when a recovery stack becomes a standard one.
+"""
 
 
 class ExpressPlusStack(cdk.Stack):
@@ -92,8 +95,7 @@ class ExpressPlusStack(cdk.Stack):
             network=net,
             after=[allow_recovery(self, parameters, role, made_secrets)] if settings.recovery else [],
         )
-        minutes = _RECOVERY_MINUTES if settings.recovery else _SETUP_MINUTES
-        ready = server.ready(self, handle=handle, group=group, minutes=minutes)
+        ready = server.ready(self, handle=handle, group=group, minutes=_READY_MINUTES)
         alarms(self, WATCHES, topic_arn=notices(self, parameters, key_arn=made_key.attr_arn), after=ready)
         self._outputs(
             parameters, bucket=bucket, key=made_key, secrets=made_secrets, volume=volume, net_address=net.address

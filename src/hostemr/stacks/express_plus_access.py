@@ -148,9 +148,8 @@ def allow_recovery(stack: cdk.Stack, parameters: Parameters, role: iam.CfnRole, 
     bucket = f"arn:{PARTITION}:s3:::{parameters.reference('RecoveryS3Bucket')}"
     # The original's passphrase lies in its bucket; then this allows nothing that is not allowed already.
     passphrase = parameters.either("RecoveryPassphraseSecret", {"Ref": "RecoveryPassphraseSecret"}, secrets.passphrase)
-    # The lost server may have been in another region.
     by_way_of_both = {
-        "StringLike": {"kms:ViaService": [f"{one}.*.{URL_SUFFIX}" for one in ("s3", "secretsmanager")]},
+        "StringEquals": {"kms:ViaService": [f"{one}.{REGION}.{URL_SUFFIX}" for one in ("s3", "secretsmanager")]},
     }
     statements = [
         statement("s3:ListBucket", on=bucket, when={"StringLikeIfExists": {"s3:prefix": [PREFIX, f"{PREFIX}/*"]}}),

@@ -52,22 +52,14 @@ WATCHES = (
         when_silent="ignore",
     ),
     Watch(
-        name="DrillIsOld",
-        meaning="For nine days no backup has been proven to restore, or the server says nothing of it",
+        name="BackupIsNotProven",
+        meaning="The last drill failed, or none has proven for nine days that a backup restores, or there is silence",
+        # Days since the last good drill; 999 from a failed one on, so that one metric and one alarm are enough.
         metric="DrillAgeDays",
         threshold=9,
         minutes=60,
-        periods=2,
-        when_silent="breaching",
-    ),
-    Watch(
-        name="DrillFailed",
-        meaning="The newest backup did not restore; it stays so until a drill succeeds",
-        metric="DrillFailures",
-        threshold=0,
-        minutes=60,
         periods=1,
-        when_silent="ignore",
+        when_silent="breaching",
     ),
     Watch(
         name="DiskIsNearlyFull",

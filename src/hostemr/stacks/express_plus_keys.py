@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 
-from hostemr.stacks.credentials import PASSWORD_LENGTH, UNSAFE_IN_ARGUMENTS
+from hostemr.stacks.credentials import PASSWORD_LENGTH
 from hostemr.stacks.keys import kept_key
 from hostemr.stacks.policies import ACCOUNT, arn
 
@@ -46,7 +46,7 @@ def key(stack: cdk.Stack) -> kms.CfnKey:
             "Sid": "TheTrail",
             "Effect": "Allow",
             "Principal": {"Service": "cloudtrail.amazonaws.com"},
-            "Action": ["kms:GenerateDataKey*", "kms:DescribeKey"],
+            "Action": ["kms:GenerateDataKey*", "kms:DescribeKey", "kms:Decrypt"],
             "Resource": "*",
             "Condition": {
                 "StringEquals": {"aws:SourceAccount": ACCOUNT},
@@ -85,12 +85,12 @@ def _generated(stack: cdk.Stack, name: str, purpose: str, key_arn: str, length: 
     secret = secretsmanager.CfnSecret(
         stack,
         name,
-        description=purpose,
+        description=f"{cdk.Aws.STACK_NAME}: {purpose}",
         kms_key_id=key_arn,
         generate_secret_string={
             "passwordLength": length,
             # Shells, INI files and URLs take what is left for what it is.
-            "excludeCharacters": f"{UNSAFE_IN_ARGUMENTS}:+@",
+            "excludePunctuation": True,
             "requireEachIncludedType": True,
         },
     )

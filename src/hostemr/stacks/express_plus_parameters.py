@@ -19,8 +19,11 @@ from hostemr.deployment.express_plus_rows import (
 
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _NETWORK = rf"^({_OCTET}\.){{3}}{_OCTET}/(3[0-2]|[12]?[0-9])$"
-_MAIL = "[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}[.])+[A-Za-z]{2,63}"
+# The agent takes the same: it writes them where quotes and dollars mean something.
+_MAIL = "[A-Za-z0-9.!#%&*+/=?^_|~-]{1,64}@([A-Za-z0-9-]{1,63}[.])+[A-Za-z]{2,63}"
 _ARN = "arn:aws[a-z-]*:{service}:[a-z0-9-]+:[0-9]{{12}}:{resource}"
+
+_X86 = [one for one in INSTANCE_SIZES if one.startswith("t3.")]
 
 Intrinsic = Mapping[str, Any]
 """A call of one of CloudFormation's functions, as JSON has it."""
@@ -172,7 +175,8 @@ def _recovery() -> tuple[Parameter, ...]:
         Parameter(
             "RecoveryS3Bucket",
             "Bucket with the backups",
-            "Name of the lost server's bucket: the output BackupBucket of its stack, of the original's as well.",
+            "Name of the lost server's bucket: the output BackupBucket of its stack; of an original's the resource "
+            "S3Bucket.",
             None,
             pattern="^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
             expected="The name of an S3 bucket.",
@@ -180,7 +184,7 @@ def _recovery() -> tuple[Parameter, ...]:
         Parameter(
             "RecoveryKMSKey",
             "Key of that bucket",
-            "ARN of the lost server's key: the output KeyArn of its stack.",
+            "ARN of the lost server's key: the output KeyArn of its stack; of an original's the resource OpenEMRKey.",
             None,
             pattern=f"^{_ARN.format(service='kms', resource='key/[A-Za-z0-9-]+')}$",
             expected="The ARN of a KMS key, such as arn:aws:kms:us-east-1:111122223333:key/...",
@@ -254,6 +258,13 @@ def _rules(stack: cdk.Stack, settings: ExpressPlusSettings) -> None:
         when=_is("RecoveryLayout", "original"),
         then=_is("RecoveryEngine", "duplicity"),
         otherwise="The original Express Plus made its backups by duplicity: choose it as RecoveryEngine.",
+    )
+    _rule(
+        stack,
+        "OriginalNeedsX86",
+        when=_is("RecoveryLayout", "original"),
+        then=cdk.Fn.condition_contains(_X86, cdk.Fn.ref("InstanceSize")),
+        otherwise="The original's database runs on x86 only: choose a t3 now; a t4g can follow by an update.",
     )
     _rule(
         stack,

@@ -102,6 +102,8 @@ def launch_template(
                         "volumeType": "gp3",
                         "volumeSize": _DISK_GIB,
                         "encrypted": True,
+                        # Not the account's default key, which may be one that Auto Scaling's role has no grant for.
+                        "kmsKeyId": "alias/aws/ebs",
                         "deleteOnTermination": True,
                     },
                 }
@@ -143,7 +145,8 @@ def server_group(
         auto_scaling_rolling_update=cdk.CfnAutoScalingRollingUpdate(
             min_instances_in_service=0,
             max_batch_size=1,
-            pause_time="PT30M",
+            # The most that CloudFormation takes; an upgrade of OpenEMR is part of the start.
+            pause_time="PT1H",
             wait_on_resource_signals=True,
             # While CloudFormation replaces the server nobody else does.
             suspend_processes=["HealthCheck", "ReplaceUnhealthy", "AZRebalance", "AlarmNotification"],

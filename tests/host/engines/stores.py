@@ -39,7 +39,9 @@ engine(kind, place, Path(room)).store(Path(room) / "set", datetime.fromisoformat
 def programs(room: Path) -> Programs:
     """The machine's own programs, not the tests'."""
     (room / "home").mkdir(exist_ok=True)
-    return Programs({"HOME": str(room / "home"), **CREDENTIALS, "AWS_DEFAULT_REGION": REGION})
+    environment = {"HOME": str(room / "home"), **CREDENTIALS, "AWS_DEFAULT_REGION": REGION}
+    # The smallest packs there are, so that little data takes several uploads.
+    return Programs({**environment, "RESTIC_PACK_SIZE": "4"})
 
 
 def bucket_place(aws: Aws, url: str, bucket: str, kind: str, **changes: Any) -> Bucket:
@@ -51,7 +53,7 @@ def engine(kind: str, place: Place, room: Path, **changes: Any) -> Engine:
     if kind == "restic":
         return Restic(programs(room), place, cache=room / "cache", server="clinic", **settings)
     # Little work to make a key of the passphrase: by default GnuPG measures for half a second how much it can do.
-    settings = {"volume_megabytes": 4, "retry_delay_seconds": 1, "gpg_options": "--s2k-count=1024", **settings}
+    settings = {"volume_megabytes": 1, "retry_delay_seconds": 1, "gpg_options": "--s2k-count=1024", **settings}
     return Duplicity(programs(room), place, archive=room / "archive", **settings)
 
 
@@ -83,10 +85,14 @@ class Store:
         """The keys of the objects that hold the files' contents."""
         return [key for key in self.listed() if "/data/" in key or ".difftar" in key]
 
+    def size(self, key: str) -> int:
+        """Bytes of an object."""
+        return int(self.s3.client.head_object(Bucket=self.bucket, Key=key)["ContentLength"])
+
     @property
     def several_uploads(self) -> int:
-        """Bytes that take some objects: restic's are of 16 MiB."""
-        return 48_000_000 if self.kind == "restic" else 24_000_000
+        """Bytes that take some objects."""
+        return 24_000_000 if self.kind == "restic" else 8_000_000
 
     def day(self, number: float) -> datetime:
         return START + timedelta(days=number)
@@ -118,6 +124,6 @@ class Store:
         while not any(part in key for key in set(self.listed()) - before):
             assert process.poll() is None, process.stderr and process.stderr.read().decode()
             assert time.monotonic() < deadline
-            time.sleep(0.1)
+            time.sleep(0.05)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=10)

@@ -38,6 +38,7 @@ class StandIn(Programs):
         timeout: float = 10 * MINUTE,  # noqa: ARG002
         output: IO[bytes] | None = None,  # noqa: ARG002
         answers_secret: bool = False,  # noqa: ARG002
+        hung: Callable[[], bool] | None = None,  # noqa: ARG002
     ) -> str:
         words = [str(word) for word in argv]
         self.commands.append(words)

@@ -14,6 +14,7 @@ import json
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Collection as AnyOf
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ _DAMAGE = {4, 6, 17, 18, 19, 20, 21, 22, 44, 45}
 _NOT_FOUND = 52
 # A daily backup that begins some minutes earlier than a week ago is still a week later.
 _TOLERANCE = timedelta(hours=6)
+_ENDS_WITHIN = 10.0
+"""Seconds that Duplicity may take to end after a fatal error."""
 _ENVIRONMENT = {"TZ": "UTC", "AWS_MAX_ATTEMPTS": "2", "AWS_RETRY_MODE": "standard"}
 
 
@@ -319,17 +322,21 @@ class Duplicity:
             if self._place.endpoint_url:
                 options += ["--s3-endpoint-url", self._place.endpoint_url]
         with self._folders() as (temporary, gnupg):
+            ended = _Ended(temporary / "log")
             try:
                 self._programs.run(
                     [
                         *("duplicity", words[0], "--archive-dir", self._archive, "--name", _NAME),
-                        *("--tempdir", temporary, *options, *words[1:]),
+                        *("--tempdir", temporary, "--log-file", ended.log, *options, *words[1:]),
                     ],
                     secrets=self._secrets,
                     environment={**_ENVIRONMENT, "GNUPGHOME": str(gnupg)},
                     timeout=self._patience,
+                    hung=ended.long_ago,
                 )
             except ProgramFailed as error:
+                if error.status is not None and error.status < 0:
+                    error.status = ended.status() or error.status
                 raise self._told(error, doing) from error
 
     def _told(self, error: ProgramFailed, doing: str) -> EngineFailed:
@@ -340,3 +347,30 @@ class Duplicity:
             message = f"{doing} failed: the archive {self._place} is damaged: {error.message}"
             return Damaged(message, hint="restore an earlier point, and `hostemr-host undelete` what was changed")
         return outside(error, doing)
+
+
+class _Ended:
+    """Whether Duplicity has told of its end and does not end.
+
+    After a fatal error while it restores it joins the thread that waits for gpg, which writes into a pipe that nobody
+    reads any more (seen with 0.8.22 on a volume whose hash is wrong).
+    """
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self._since: float | None = None
+
+    def status(self) -> int | None:
+        """The status of the fatal error in its log, whose lines begin with `ERROR` and a number."""
+        try:
+            found = re.search(rb"^ERROR (\d+)", self.log.read_bytes(), re.MULTILINE)
+        except FileNotFoundError:
+            return None
+        return int(found[1]) if found else None
+
+    def long_ago(self) -> bool:
+        """Whether that was long enough ago for an orderly end."""
+        if self.status() is None:
+            return False
+        self._since = self._since or time.monotonic()
+        return time.monotonic() - self._since > _ENDS_WITHIN

@@ -25,7 +25,6 @@ _NETWORK = (
     "endpointconnectionerror",
     "broken pipe",
     "unexpected eof",
-    "returned error, retrying",
 )
 _DENIED = ("access denied", "accessdenied", "forbidden", "(403)", "nocredentials", "unable to locate credentials")
 _FULL = ("no space left on device", "not enough free space", "temp space has")

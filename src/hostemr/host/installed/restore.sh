@@ -11,7 +11,7 @@ Before you go on:
 
   1. If the server still runs, tell everybody to stop working in OpenEMR.
   2. Make a snapshot of the data volume, if possible: in the EC2 console, Volumes, Create snapshot.
-  3. Look at what can be restored:     hostemr-host status
+  3. Look at what can be restored:     hostemr-host points
 
 Then run this again, as root:
 
@@ -20,7 +20,8 @@ Then run this again, as root:
 
 The backup is fetched, verified and started on its own before anything is touched. The present data is kept beside
 the restored for some days, and put back by itself if the restored data does not start. An interrupted restore can
-be run again.
+be run again. A session that ends takes the restore with it, and the data from before stays: for a long one, begin the
+line with `nohup`, or run it inside `tmux`.
 TEXT
 }
 

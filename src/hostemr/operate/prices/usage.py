@@ -30,6 +30,8 @@ ASSUMPTIONS = {
         _row("bucket_storage_gb", "10", "stored in a bucket, old versions included"),
         _row("bucket_put_requests", "3000", "PUT, COPY, POST and LIST requests to a bucket"),
         _row("bucket_get_requests", "3000", "GET and other requests to a bucket"),
+        _row("log_storage_gb", "1", "stored in a bucket that takes other buckets' access logs"),
+        _row("log_put_requests", "3000", "files of logs that are delivered there"),
         _row("trail_storage_gb", "1", "stored in the bucket of a trail"),
         _row("trail_put_requests", "9000", "files that a trail writes: one every five minutes"),
         _row("trail_data_events", "20000", "reads and writes of objects recorded by a trail that records them"),

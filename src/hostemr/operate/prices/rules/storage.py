@@ -11,14 +11,23 @@ def bucket(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
     """AWS::S3::Bucket, all in the standard class.
 
     A bucket that a trail writes to has a trail's usage; if it is the only one, a bucket's too, since whatever else
-    is stored can only be there.
+    is stored can only be there. One that takes other buckets' access logs holds little.
     """
     trails = sheet.of_type("AWS::CloudTrail::Trail")
     holds_trail = any(trail.target("S3BucketName") == resource.name for trail in trails)
     if holds_trail:
         yield sheet.used("a trail's storage, standard", "s3.standard", "trail_storage_gb", resource)
         yield sheet.used("a trail's requests", "s3.put", "trail_put_requests", resource)
-    if not holds_trail or sum(1 for _ in sheet.of_type("AWS::S3::Bucket")) == 1:
+    buckets = list(sheet.of_type("AWS::S3::Bucket"))
+    holds_logs = any(
+        one.target("LoggingConfiguration", "DestinationBucketName") == resource.name
+        for one in buckets
+        if one.name != resource.name
+    )
+    if holds_logs and not holds_trail:
+        yield sheet.used("logs, standard", "s3.standard", "log_storage_gb", resource)
+        yield sheet.used("requests that write logs", "s3.put", "log_put_requests", resource)
+    elif not holds_trail or len(buckets) == 1:
         yield sheet.used("storage, standard", "s3.standard", "bucket_storage_gb", resource)
         yield sheet.used("requests that write or list", "s3.put", "bucket_put_requests", resource)
         yield sheet.used("requests that read", "s3.get", "bucket_get_requests", resource)

@@ -73,6 +73,14 @@ on_exit() {
     [ -n "$reason" ] || reason=$(tail -n 1 "$log")
     say "failed with status $status at: $step"
     patiently tell_failure "$step: $reason" || say "the stack could not be told"
+    # An update waits for the group's signal instead; where it waits for none, this is refused.
+    aws cloudformation signal-resource --region '${AWS::Region}' --stack-name '${AWS::StackId}' \
+        --logical-resource-id ServerGroup --unique-id "$(cat /var/lib/cloud/data/instance-id)" --status FAILURE ||
+        say "the group could not be told"
+    # A server that Auto Scaling launched in the place of a dead one has nobody who launches it again.
+    case $0 in
+    /*) systemd-run --quiet --collect --on-active=120 "$0" || say "nothing will try again" ;;
+    esac
     exit "$status"
 }
 trap on_exit EXIT

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
@@ -120,6 +122,16 @@ def test_a_clock_that_goes_back_ends_in_later_points_and_still_in_full_backups(a
     assert len(points) == 61
     assert points[1].taken - points[0].taken == timedelta(seconds=1)
     assert kinds.count("full") == 2
+
+
+def test_a_point_whose_time_was_set_right_is_fetched_by_duplicitys_own(archive: Archive) -> None:
+    archive.store(400)
+    (point,) = archive.engine.points()
+    with suppress(EngineFailed):
+        archive.engine.fetch(replace(point, taken=START), archive.set.with_name("fetched"))
+    command = archive.programs.commands[-1]
+    asked = int(command[command.index("--time") + 1])
+    assert datetime.fromtimestamp(asked, UTC) == START + timedelta(days=400)
 
 
 @pytest.mark.parametrize("left", ["vol1.difftar.gpg", "manifest.gpg"])

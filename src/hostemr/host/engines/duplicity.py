@@ -248,7 +248,8 @@ class Duplicity:
             if one is None or one.missing:
                 message = f"{doing} of {point.id} failed: {needed} is not whole in {self._place}."
                 raise Damaged(message, hint="restore an earlier point, or `hostemr-host undelete` what was deleted")
-        moment = str(int(point.taken.timestamp()))
+        # The id is Duplicity's own time; the point's may have been set right where the clock was wrong.
+        moment = str(int(datetime.strptime(point.id, "%Y%m%dT%H%M%S%z").timestamp()))
         self._run("restore", "--time", moment, *words, self._url, target, doing=doing)
 
     @property

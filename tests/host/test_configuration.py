@@ -41,7 +41,7 @@ def test_the_least_that_is_needed_is_enough() -> None:
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
-    document = {**LEAST, "engine": "tar", "keep_daily": 0, "root": "srv", "buckett": "x", "domain": ""}
+    document = {**LEAST, "engine": "tar", "keep_daily": 0, "root": "srv", "buckett": "x", "domain": 7}
     del document["bucket"]
     found = "\n".join(problems(document))
     assert "host.json: buckett is unknown; did you mean bucket?" in found
@@ -49,7 +49,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert 'host.json: engine is "tar": expected restic or duplicity' in found
     assert "host.json: keep_daily is 0: expected a whole number of 1 or more" in found
     assert 'host.json: root is "srv": expected an absolute path' in found
-    assert 'host.json: domain is "": expected a text' in found
+    assert "host.json: domain is 7: expected a text" in found
 
 
 @pytest.mark.parametrize("value", [True, "1 4", "-14", "", 1.0, -1, None, [3]])
@@ -130,3 +130,9 @@ def test_a_file_is_read_as_it_is(tmp_path: Path) -> None:
 
 def test_a_number_may_be_a_text_as_cloudformation_gives_it() -> None:
     assert parse({**LEAST, "keep_daily": "14"}).keep_daily == 14
+
+
+def test_an_empty_text_means_nothing_where_nothing_may_be() -> None:
+    """A condition of CloudFormation's may leave one."""
+    assert parse({**LEAST, "domain": ""}).domain is None
+    assert problems({**LEAST, "name": ""})

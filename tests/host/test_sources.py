@@ -10,12 +10,18 @@ import pytest
 
 from hostemr.errors import SettingsError
 from hostemr.host import sources
-from hostemr.host.engines import Engine, EngineFailed, Point
+from hostemr.host.engines import Damaged, Engine, EngineFailed, Point
 from hostemr.host.engines.places import Bucket, Folder
+from hostemr.host.engines.repositories import Repositories
 from hostemr.host.programs import ProgramFailed
 from tests.host.machine import PASSPHRASE, START, Machine
 
 RECOVERY = {"bucket": "old-backups", "key_arn": "arn:old-key", "passphrase_secret": "arn:administrator"}
+
+
+def inner(engine: Any) -> Any:
+    """The one engine, or the first of restic's repositories."""
+    return engine._repository("1") if isinstance(engine, Repositories) else engine
 
 
 def bucket_of(engine: Engine) -> Bucket:
@@ -25,7 +31,7 @@ def bucket_of(engine: Engine) -> Bucket:
 
 
 def passphrase_of(engine: Any) -> str:
-    (value,) = {value for name, value in engine._secrets.items() if "PASS" in name}
+    (value,) = {value for name, value in inner(engine)._secrets.items() if "PASS" in name}
     return str(value)
 
 
@@ -37,7 +43,7 @@ def test_the_servers_own_bucket_is_written(tmp_path: Path) -> None:
     assert (place.name, place.prefix, place.key_arn) == ("clinic-backups", "Backup/restic", "arn:key")
     assert (place.region, place.endpoint_url) == ("us-east-1", "http://127.0.0.1:9")
     assert passphrase_of(engine) == PASSPHRASE
-    assert engine._read_only is False  # type: ignore[attr-defined]
+    assert inner(engine)._read_only is False
 
 
 def test_duplicitys_files_lie_where_the_originals_lie(tmp_path: Path) -> None:
@@ -60,9 +66,9 @@ def test_another_stacks_bucket_is_opened_with_its_passphrase_and_never_written(t
     assert (bucket_of(engine).name, bucket_of(engine).key_arn) == ("old-backups", "arn:old-key")
     assert passphrase_of(engine) == "a-b-c"
     with pytest.raises(EngineFailed, match="only read here"):
-        engine.store(tmp_path, START)
+        inner(engine).store(tmp_path, START)
     with pytest.raises(EngineFailed, match="only read here"):
-        engine.forget([Point(START, "x")])
+        inner(engine).forget([Point(START, "x")])
 
 
 def test_the_originals_passphrase_lies_in_its_bucket(tmp_path: Path) -> None:
@@ -79,7 +85,7 @@ def test_the_two_buckets_do_not_share_a_cache(tmp_path: Path) -> None:
     for engine in ("restic", "duplicity"):
         machine = Machine(tmp_path, engine=engine, recovery={**RECOVERY, "engine": engine})
         caches = {
-            repr(vars(each(machine.server)).get("_archive", vars(each(machine.server)).get("_options")))
+            repr(vars(inner(each(machine.server))).get("_archive", vars(inner(each(machine.server))).get("_options")))
             for each in (sources.own, sources.recovery)
         }
         assert len(caches) == 2
@@ -98,9 +104,15 @@ def bare(tmp_path: Path) -> Machine:
 
 
 def test_a_folder_is_opened_with_the_servers_own_passphrase(bare: Machine) -> None:
-    engine = sources.folder(bare.server, bare.folder, "restic", None)
-    assert engine._place == Folder(bare.folder)  # type: ignore[attr-defined]
-    assert passphrase_of(engine) == PASSPHRASE
+    with pytest.raises(Damaged, match="no repository"):
+        sources.folder(bare.server, bare.folder, "restic", None)
+    for numbered in ("1", "plain"):
+        place = bare.folder / numbered
+        for part in ("keys", "data"):
+            (place / ("1" if numbered == "1" else "") / part).mkdir(parents=True)
+        engine = sources.folder(bare.server, place, "restic", None)
+        assert inner(engine)._place == Folder(place / ("1" if numbered == "1" else ""))
+        assert passphrase_of(engine) == PASSPHRASE
 
 
 def test_a_folder_can_have_a_passphrase_of_its_own_and_then_needs_no_aws(bare: Machine) -> None:

@@ -273,7 +273,7 @@ class TestAnswers:
             ),
             (
                 "Email",
-                ["", "it@clinic.example", "o'hara+x@a.example"],
+                ["", "it@clinic.example", "o-hara+x@a.example"],
                 ["it", "it@clinic", "a b@c.example", "a@b.example\n"],
             ),
             ("OpenEMRVersion", ["8.1.0", "latest", "7.0.4-r1"], ["", "-x", "8.1.0 ", "8.1.0;reboot", "a/b", "$(x)"]),

@@ -109,8 +109,9 @@ def _steps(server: Server, restore_from_recovery: Callable[[], object], host: Ho
     _patiently(server, host)
     with locked(server.layout.state, "setup", wait_seconds=_OTHERS_END_WITHIN):
         refuse_older(server)
-        keep_versions(server)
         ensure_installed(server, running=host.running)
+        # Before the images meet the data: one that fails may have changed it already.
+        keep_versions(server)
     tell("starting OpenEMR")
     # Not under the lock: a restore must be able to begin where the present data does not start. An older OpenEMR's
     # database is upgraded before its container is healthy; CloudFormation waits an hour for the whole set-up.

@@ -20,7 +20,7 @@ from typing import Any
 from hostemr.host.aws import Aws
 from hostemr.host.configuration import Configuration, parse
 from hostemr.host.containers import Containers
-from hostemr.host.generations import first
+from hostemr.host.generations import make_empty
 from hostemr.host.inventory import Table, inventory
 from hostemr.host.layout import Layout
 from hostemr.host.programs import Programs
@@ -233,6 +233,15 @@ class Machine:
                     continue
                 while docker_stand_in.alive(pid):
                     time.sleep(0.01)
+
+
+def first(server: Server) -> str:
+    """Serve a first, empty generation, where none is served yet; answers the name of the served one."""
+    served = server.layout.served()
+    if served is None:
+        served = make_empty(server)
+        server.layout.serve(served)
+    return served
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hostemr.host.generations import first, keep_previous, new_name, previous, remove_previous
+from hostemr.host.generations import keep_previous, new_name, previous, remove_previous
 from hostemr.host.layout import PARTS
-from tests.host.machine import START, Machine
+from tests.host.machine import START, Machine, first
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from hostemr.errors import RefusedError
-from hostemr.host.generations import first
 from hostemr.host.versions import keep_versions, refuse_older, version
-from tests.host.machine import Machine
+from tests.host.machine import Machine, first
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hostemr.errors import OutsideWorldError, RefusedError
+from hostemr.host.space import FICLONE
 
-_FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 _CANNOT_CLONE = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM, errno.ETXTBSY}
 _NO_ATTRIBUTES = {errno.EOPNOTSUPP, errno.EPERM, errno.EACCES, errno.ENODATA, errno.EINVAL}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -343,7 +343,7 @@ def _copy_contents(read: int, target: int, before: os.stat_result) -> bool:
 
 def _clone(read: int, write: int) -> bool:
     try:
-        fcntl.ioctl(write, _FICLONE, read)
+        fcntl.ioctl(write, FICLONE, read)
     except OSError as error:
         if error.errno in _CANNOT_CLONE:
             return False

@@ -6,19 +6,16 @@ import itertools
 import shutil
 from datetime import datetime, timedelta
 
-from hostemr.host.layout import PARTS
+from hostemr.host.layout import PARTS, sync
 from hostemr.host.server import Server
 
 
-def first(server: Server) -> str:
-    """Make the first, empty generation and serve it, where none is served yet; answers the name of the served one."""
-    served = server.layout.served()
-    if served is not None:
-        return served
+def make_empty(server: Server) -> str:
+    """Make a generation with empty parts, which is not served yet; answers its name."""
     name = new_name(server)
     for part in PARTS:
-        (server.layout.generations / name / part).mkdir(parents=True, exist_ok=True)
-    server.layout.serve(name)
+        (server.layout.generations / name / part).mkdir(parents=True)
+    sync(server.layout.generations)
     return name
 
 

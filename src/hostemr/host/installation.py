@@ -14,8 +14,7 @@ from pathlib import Path
 
 from hostemr.host.compose import COMPOSE, RUNNING, initialisation_statements, installation_environment
 from hostemr.host.containers import DATABASE
-from hostemr.host.generations import new_name
-from hostemr.host.layout import PARTS, sync
+from hostemr.host.generations import make_empty
 from hostemr.host.programs import HOUR, MINUTE
 from hostemr.host.server import Server
 
@@ -120,10 +119,7 @@ def _discard(server: Server, record: Mapping[str, object]) -> None:
 
 def _begin(server: Server) -> str:
     """A new, empty generation, recorded before it is served: what is served without a record is never discarded."""
-    name = new_name(server)
-    for part in PARTS:
-        (server.layout.generations / name / part).mkdir(parents=True)
-    sync(server.layout.generations)
+    name = make_empty(server)
     server.state.write(RECORD, {"generation": name, "finished": False})
     server.layout.serve(name)
     return name

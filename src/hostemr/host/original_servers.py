@@ -12,7 +12,7 @@ from typing import Protocol
 from hostemr.errors import OutsideWorldError
 from hostemr.host.engines import Damaged
 from hostemr.host.programs import HOUR, MINUTE, ProgramFailed
-from hostemr.host.scratch import rows
+from hostemr.host.scratch import end_of_log, rows
 
 _NAME = "hostemr-conversion"
 _STARTS_WITHIN = 30 * MINUTE
@@ -87,13 +87,8 @@ def log_of(datadir: Path) -> Path:
 
 
 def log_end(datadir: Path) -> str:
-    """Its last errors, or its last lines where it wrote none."""
-    try:
-        lines = log_of(datadir).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return "it wrote no log"
-    told = [line for line in lines if "[ERROR]" in line] or lines
-    return " / ".join(told[-3:]) or "its log is empty"
+    """The end of it, for an error's message."""
+    return end_of_log(log_of(datadir))
 
 
 @contextmanager

@@ -109,9 +109,8 @@ def _wait(container: Background, scratch: Scratch, log: Path) -> None:
             return
         except ProgramFailed as error:
             if time.monotonic() >= until:
-                message = (
-                    f"MariaDB did not answer on the copy within {_STARTS_WITHIN / MINUTE:.0f} minutes: {_end(log)}"
-                )
+                minutes = f"{_STARTS_WITHIN / MINUTE:.0f}"
+                message = f"MariaDB did not answer on the copy within {minutes} minutes: {end_of_log(log)}"
                 raise OutsideWorldError(message) from error
         time.sleep(pause)
         pause = min(pause * 1.5, 2.0)
@@ -127,10 +126,11 @@ def _ended(container: Background, log: Path) -> OutsideWorldError:
             "MariaDB was killed while it ran on the copy.",
             hint="look for `oom` in `journalctl -k`: memory may be short",
         )
-    return DoesNotRun(f"MariaDB ended with status {status} on the copy: {_end(log)}")
+    return DoesNotRun(f"MariaDB ended with status {status} on the copy: {end_of_log(log)}")
 
 
-def _end(log: Path) -> str:
+def end_of_log(log: Path) -> str:
+    """A private server's last errors, or its last lines where it wrote none."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

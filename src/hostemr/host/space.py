@@ -11,8 +11,8 @@ from hostemr.errors import OutsideWorldError
 
 SPARE = 256 * 2**20
 """Bytes that stay free beside whatever the agent writes."""
-_FICLONE = 0x40049409
-"""ioctl_ficlone(2)."""
+FICLONE = 0x40049409
+"""ioctl_ficlone(2); linux/fs.h: _IOW(0x94, 9, int)."""
 
 
 def free(folder: Path) -> int:
@@ -33,7 +33,7 @@ def shares_blocks(folder: Path) -> bool:
         one.write(b"\0" * 4096)
         one.flush()
         try:
-            fcntl.ioctl(other.fileno(), _FICLONE, one.fileno())
+            fcntl.ioctl(other.fileno(), FICLONE, one.fileno())
         except OSError:
             return False
         return True

@@ -13,7 +13,8 @@ from aws_cdk import aws_sns as sns
 from hostemr.stacks.alarms import ABOVE
 from hostemr.stacks.express_plus_access import METRICS
 from hostemr.stacks.express_plus_parameters import Parameters
-from hostemr.stacks.policies import ACCOUNT, VERSION
+from hostemr.stacks.notices import alarms_publish, tls_only
+from hostemr.stacks.policies import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,22 +96,8 @@ def notices(stack: cdk.Stack, parameters: Parameters, *, key_arn: str) -> str:
         policy_document={
             "Version": VERSION,
             "Statement": [
-                {
-                    "Sid": "AlarmsOfThisAccount",
-                    "Effect": "Allow",
-                    "Principal": {"Service": "cloudwatch.amazonaws.com"},
-                    "Action": "sns:Publish",
-                    "Resource": topic.ref,
-                    "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
-                },
-                {
-                    "Sid": "TlsOnly",
-                    "Effect": "Deny",
-                    "Principal": "*",
-                    "Action": "sns:Publish",
-                    "Resource": topic.ref,
-                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                },
+                alarms_publish(topic.ref),
+                tls_only(topic.ref),
             ],
         },
     )

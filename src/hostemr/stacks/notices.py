@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from hostemr.stacks.policies import ACCOUNT, VERSION
+
+
+def alarms_publish(topic_arn: str) -> dict[str, Any]:
+    """The statement by which this account's alarms may publish to a topic."""
+    return {
+        "Sid": "AlarmsOfThisAccount",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": topic_arn,
+        "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+    }
+
+
+def tls_only(topic_arn: str) -> dict[str, Any]:
+    """The statement by which nobody publishes to a topic without TLS."""
+    return {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sns:Publish",
+        "Resource": topic_arn,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
 
 
 class Notices(Construct):
@@ -25,14 +50,7 @@ class Notices(Construct):
             policy_document={
                 "Version": VERSION,
                 "Statement": [
-                    {
-                        "Sid": "AlarmsOfThisAccount",
-                        "Effect": "Allow",
-                        "Principal": {"Service": "cloudwatch.amazonaws.com"},
-                        "Action": "sns:Publish",
-                        "Resource": topic.ref,
-                        "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
-                    },
+                    alarms_publish(topic.ref),
                     {
                         # EventBridge does not set the source account when it publishes to a topic.
                         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html
@@ -42,14 +60,7 @@ class Notices(Construct):
                         "Action": "sns:Publish",
                         "Resource": topic.ref,
                     },
-                    {
-                        "Sid": "TlsOnly",
-                        "Effect": "Deny",
-                        "Principal": "*",
-                        "Action": "sns:Publish",
-                        "Resource": topic.ref,
-                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                    },
+                    tls_only(topic.ref),
                 ],
             },
         )

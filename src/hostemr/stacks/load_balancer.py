@@ -18,6 +18,15 @@ TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
 https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
 """
 
+RESPONSE_HEADERS = {
+    # Browsers that were here once never ask over HTTP again.
+    "strict_transport_security": "max-age=31536000",
+    # OpenEMR's image does not say it: what a patient uploads is never run as a page.
+    "x_content_type_options": "nosniff",
+}
+"""What the load balancer adds to each response over HTTPS, by its attribute's name (Elastic Load Balancing, "Enable
+HTTP header modification for your Application Load Balancer")."""
+
 
 class LoadBalancer(Construct):
     """An application load balancer, its listeners and the group of tasks behind it."""
@@ -117,11 +126,11 @@ class LoadBalancer(Construct):
         if certificate_arn is not None:
             listener.certificates = [elbv2.CfnListener.CertificateProperty(certificate_arn=certificate_arn)]
             listener.ssl_policy = TLS_POLICY
-            # Browsers that were here once never ask over HTTP again.
             listener.listener_attributes = [
                 elbv2.CfnListener.ListenerAttributeProperty(
-                    key="routing.http.response.strict_transport_security.header_value", value="max-age=31536000"
+                    key=f"routing.http.response.{name}.header_value", value=value
                 )
+                for name, value in RESPONSE_HEADERS.items()
             ]
         return listener
 

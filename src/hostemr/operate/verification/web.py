@@ -1,0 +1,259 @@
+"""One request at a time, redirects and cookies in the open: what a verification needs and a browser hides.
+
+The standard library's client is enough. It keeps no connection, so that each answer stands for itself, and it asks
+no proxy, so that the answer is the deployment's own.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+from hostemr.errors import OutsideWorldError, SettingsError
+from hostemr.operate.verification.address import Address
+
+# AWS's common rules refuse requests without a User-Agent (NoUserAgent_HEADER).
+USER_AGENT = "hostemr-verify"
+# A CapabilityStatement is some hundred KB.
+MOST_BYTES = 8 * 1024 * 1024
+MOST_REDIRECTS = 5
+# Of a redirect's target: all that a URL may hold, so that only what it may not is escaped.
+_KEPT = "/%?:@!$&'()*+,;=~[]"
+
+
+class NoAnswer(OutsideWorldError):
+    """The deployment did not answer, or not in a way that can be read."""
+
+
+class UntrustedCertificate(NoAnswer):
+    """Nobody whom this machine trusts vouches for the certificate, or it is for another name."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back; `url` is what was asked."""
+
+    url: str
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = field(repr=False)
+
+    def header(self, name: str) -> str | None:
+        """A header's value; of several, the first."""
+        return next(iter(self.all(name)), None)
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a header."""
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+    @property
+    def text(self) -> str:
+        """The body; what is no UTF-8 is replaced."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; empty if it is none."""
+        try:
+            read = json.loads(self.body)
+        except ValueError:
+            return {}
+        return read if isinstance(read, dict) else {}
+
+    def listed(self, name: str) -> list[Any]:
+        """A list in the JSON object; empty if there is none."""
+        read = self.json().get(name)
+        return read if isinstance(read, list) else []
+
+    @property
+    def location(self) -> str | None:
+        """Where a redirect leads, as a whole URL."""
+        value = self.header("Location")
+        return urljoin(self.url, value) if value is not None and 300 <= self.status < 400 else None
+
+
+class Cookies:
+    """The cookies of one visit, by name."""
+
+    def __init__(self) -> None:
+        self.set_by_server: list[str] = []
+        self._values: dict[str, str] = {}
+
+    def take(self, reply: Reply) -> None:
+        """Keep what a reply sets."""
+        for line in reply.all("Set-Cookie"):
+            self.set_by_server.append(line)
+            name, _, value = line.split(";", 1)[0].partition("=")
+            self._values[name.strip()] = value.strip()
+
+    @property
+    def header(self) -> str:
+        """The `Cookie` header's value; may be empty."""
+        return "; ".join(f"{name}={value}" for name, value in self._values.items())
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """A TLS connection whose certificate was verified; `certificate` as `ssl.SSLSocket.getpeercert` gives it."""
+
+    version: str
+    certificate: Mapping[str, Any]
+
+
+def trust(ca_file: Path | None) -> ssl.SSLContext:
+    """Verify certificates by this machine's authorities, or by those in a PEM file alone. Raises SettingsError."""
+    if ca_file is None:
+        return ssl.create_default_context()
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(
+            [f"--ca-file {ca_file} cannot be read as certificates in PEM: {error.strerror or error}"]
+        ) from error
+
+
+class Web:
+    """Asks one deployment. Raises NoAnswer when nothing readable comes back within `timeout` seconds."""
+
+    def __init__(self, address: Address, context: ssl.SSLContext, *, timeout: float) -> None:
+        self.address = address
+        self.timeout = timeout
+        self._context = context
+
+    def get(self, path: str, **options: Any) -> Reply:
+        """`ask` with GET."""
+        return self.ask("GET", path, **options)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        form: Mapping[str, str] | None = None,
+        data: object = None,
+        headers: Mapping[str, str] | None = None,
+        bearer: str | None = None,
+        basic: tuple[str, str] | None = None,
+        cookies: Cookies | None = None,
+    ) -> Reply:
+        """One request below the deployment's prefix. `form` is sent as a form, `data` as JSON."""
+        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Accept": "*/*", **(headers or {})}
+        body = b""
+        if form is not None:
+            body = urlencode(form).encode()
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        elif data is not None:
+            body = json.dumps(data).encode()
+            sent["Content-Type"] = "application/json"
+        if bearer is not None:
+            sent["Authorization"] = f"Bearer {bearer}"
+        if basic is not None:
+            sent["Authorization"] = "Basic " + base64.b64encode(":".join(basic).encode()).decode()
+        if cookies is not None and cookies.header:
+            sent["Cookie"] = cookies.header
+        reply = self._exchange(self.address, method, self.address.prefix + path, body, sent)
+        if cookies is not None:
+            cookies.take(reply)
+        return reply
+
+    def plain(self, port: int, path: str) -> Reply:
+        """GET over HTTP without TLS at the same host."""
+        plain = Address("http", self.address.host, port, "", (self.address.connect[0], port))
+        return self._exchange(plain, "GET", path, b"", {"User-Agent": USER_AGENT})
+
+    def follow(self, path: str, cookies: Cookies) -> Reply:
+        """GET, and redirects as long as they stay at this deployment; the last reply may be one that leaves it."""
+        reply = self.get(path, cookies=cookies)
+        for _ in range(MOST_REDIRECTS):
+            location = reply.location
+            if location is None or not location.startswith(f"{self.address.origin}/"):
+                return reply
+            parts = urlsplit(location)
+            target = quote(parts.path + (f"?{parts.query}" if parts.query else ""), safe=_KEPT)
+            reply = self.get(target.removeprefix(self.address.prefix), cookies=cookies)
+        raise NoAnswer(f"GET {path} leads from redirect to redirect, more than {MOST_REDIRECTS} times.")
+
+    def handshake(self) -> Handshake:
+        """Connect and verify, without a request."""
+        connection = _Connection(self.address, self._context, self.timeout)
+        with _explained(self.address):
+            try:
+                connection.connect()
+                tls = connection.sock
+                if not isinstance(tls, ssl.SSLSocket):
+                    raise NoAnswer(f"{self.address.origin} is not over TLS.")
+                return Handshake(version=tls.version() or "", certificate=tls.getpeercert() or {})
+            finally:
+                connection.close()
+
+    def _exchange(self, address: Address, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+        connection = _Connection(address, self._context if address.secure else None, self.timeout)
+        with _explained(address):
+            try:
+                connection.request(method, target or "/", body or None, {"Host": address.authority, **headers})
+                answer = connection.getresponse()
+                content = _whole(answer, time.monotonic() + self.timeout)
+                return Reply(address.origin + target, answer.status, tuple(answer.getheaders()), content)
+            finally:
+                connection.close()
+
+
+def _whole(answer: http.client.HTTPResponse, deadline: float) -> bytes:
+    """The body. A socket's timeout is per piece, so a server that drips would hold us without a deadline."""
+    content = bytearray()
+    while piece := answer.read1(65536):
+        content += piece
+        if len(content) > MOST_BYTES:
+            raise NoAnswer(f"The answer is over {MOST_BYTES // 1024 // 1024} MB.")
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return bytes(content)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, address: Address, context: ssl.SSLContext | None, timeout: float) -> None:
+        super().__init__(address.host, address.port, timeout=timeout)
+        self._address = address
+        self._verified_by = context
+
+    def connect(self) -> None:
+        raw = socket.create_connection(self._address.connect, self.timeout)
+        try:
+            self.sock = (
+                self._verified_by.wrap_socket(raw, server_hostname=self._address.host) if self._verified_by else raw
+            )
+        except BaseException:
+            raw.close()
+            raise
+
+
+@contextmanager
+def _explained(address: Address) -> Iterator[None]:
+    """Turn what the socket and TLS say into one line for a person."""
+    host, port = address.connect
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        message = f"The certificate of {address.host} is not trusted: {error.verify_message}"
+        raise UntrustedCertificate(message) from error
+    except ssl.SSLError as error:
+        raise NoAnswer(f"{host}:{port} does not speak TLS as it should: {error.reason or error}") from error
+    except socket.gaierror as error:
+        raise NoAnswer(f"The name {host} is not known.", hint="is it written right, and in DNS yet?") from error
+    except TimeoutError as error:
+        raise NoAnswer(
+            f"{host}:{port} did not answer in time.",
+            hint="is this machine's address in security_group_ip_range? --timeout waits longer",
+        ) from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise NoAnswer(f"{host}:{port} gave no answer: {reason}") from error

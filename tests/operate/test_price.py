@@ -198,7 +198,34 @@ class TestOtherTypes:
             ("AWS::Logs::LogGroup", {"LogGroupClass": "INFREQUENT_ACCESS"}, "0.15"),
             ("AWS::Lambda::Function", {"MemorySize": 1024}, "0.02"),
             ("AWS::EFS::FileSystem", {"ThroughputMode": "elastic"}, "1.77"),
-            ("AWS::Backup::BackupPlan", {}, "0.50"),
+            ("AWS::ECR::Repository", {}, "0.20"),
+            ("AWS::SES::EmailIdentity", {}, "0.03"),
+            ("AWS::SES::ReceiptRule", {}, "0.03"),
+            ("AWS::ServiceDiscovery::PrivateDnsNamespace", {}, "0.50"),
+            (
+                "AWS::EFS::FileSystem",
+                {"ThroughputMode": "elastic", "LifecyclePolicies": [{"TransitionToIA": "AFTER_30_DAYS"}]},
+                # 2.5 GB at 0.30, 2.5 GB at 0.016, 2 GB moved at 0.01, read and written as before
+                str(Decimal("0.75") + Decimal("0.04") + Decimal("0.02") + Decimal("0.15") + Decimal("0.12")),
+            ),
+            # 5 GB and a fifth of a percent of it for 35 days, at 0.05
+            ("AWS::EFS::FileSystem", {"BackupPolicy": {"Status": "ENABLED"}}, str(Decimal("1.50") + Decimal("0.27"))),
+            (
+                "AWS::RDS::DBInstance",
+                {"Engine": "mysql", "DBInstanceClass": "db.t4g.small", "AllocatedStorage": "20", "StorageType": "gp3"},
+                str(Decimal("23.36") + Decimal("2.30")),
+            ),
+            (
+                "AWS::RDS::DBInstance",
+                {
+                    "Engine": "mariadb",
+                    "DBInstanceClass": "db.t4g.small",
+                    "AllocatedStorage": 20,
+                    "MultiAZ": True,
+                    "ManageMasterUserPassword": True,
+                },
+                str(Decimal("47.45") + Decimal("4.60") + Decimal("0.40")),
+            ),
             ("AWS::SecretsManager::Secret", {"ReplicaRegions": [{"Region": "us-west-2"}]}, "0.80"),
             ("AWS::CloudTrail::Trail", {"EventSelectors": [{"DataResources": [{"Type": "AWS::S3::Object"}]}]}, "0.02"),
             ("AWS::CloudWatch::Alarm", {"Namespace": "AWS/X", "MetricName": "M", "Period": 10}, "0.30"),
@@ -229,6 +256,8 @@ class TestOtherTypes:
             ("AWS::AutoScaling::AutoScalingGroup", {"MinSize": 1, "MixedInstancesPolicy": {}}, "MixedInstancesPolicy"),
             ("AWS::AutoScaling::AutoScalingGroup", {"MinSize": 1}, "no LaunchTemplate"),
             ("AWS::EC2::Volume", {"VolumeType": "gp3", "SnapshotId": "snap-1"}, "snapshot"),
+            ("AWS::EC2::Volume", {"VolumeType": "gp3", "Size": "1e300"}, "so much cannot be meant"),
+            ("AWS::EC2::Volume", {"VolumeType": "gp3", "Size": 1, "Iops": "1e999999"}, "so much cannot be meant"),
             ("AWS::EC2::Volume", {"VolumeType": "io2", "Size": 10}, "the table has no price"),
             ("AWS::EC2::VPCEndpoint", {"VpcEndpointType": "GatewayLoadBalancer"}, "GatewayLoadBalancer"),
             ("AWS::ElasticLoadBalancingV2::LoadBalancer", {"Type": "network"}, "network"),
@@ -243,7 +272,16 @@ class TestOtherTypes:
             ("AWS::SNS::Topic", {"Subscription": [{"Protocol": "sms", "Endpoint": "1"}]}, "sms"),
             ("AWS::ECS::Service", {"LaunchType": "EC2"}, "Fargate"),
             ("AWS::ECS::Service", {"LaunchType": "FARGATE", "TaskDefinition": "arn:x"}, "not in this template"),
-            ("AWS::RDS::DBInstance", {"DBInstanceClass": "db.t3.small"}, "db.t3.small"),
+            ("AWS::RDS::DBInstance", {"DBInstanceClass": "db.t3.small", "Engine": "postgres"}, "engine postgres"),
+            (
+                "AWS::RDS::DBInstance",
+                {"DBInstanceClass": "db.x9.huge", "Engine": "mysql", "AllocatedStorage": "20"},
+                "mysql db.x9.huge in one zone: the table has no price",
+            ),
+            ("AWS::RDS::DBInstance", {"DBInstanceClass": "db.t3.small", "Engine": "mysql"}, "AllocatedStorage"),
+            ("AWS::EMRServerless::Application", {"InitialCapacity": [{}]}, "InitialCapacity"),
+            ("AWS::Backup::BackupPlan", {}, "nothing in this template says what it backs up"),
+            ("AWS::Backup::RestoreTestingSelection", {}, "its plan is not in this template"),
             ("AWS::RDS::DBCluster", {"Engine": "mysql"}, "Aurora"),
             ("AWS::ElastiCache::ServerlessCache", {"Engine": "other"}, "other"),
             ("AWS::Neptune::DBCluster", {}, "no price is known for this type"),
@@ -310,13 +348,27 @@ class TestWrongUse:
             _bill(express_plus(), parameters={"PracticeStorage": value})
 
 
-_ODD: tuple[Any, ...] = ("x", 3, -1, None, [], ["x"], [3], [{}], {}, {"Ref": "Nowhere"}, {"Fn::GetAtt": ["A", "B"]})
+_ODD: tuple[Any, ...] = (
+    "x",
+    3,
+    -1,
+    "1e999999",
+    None,
+    [],
+    ["x"],
+    [3],
+    [{}],
+    {},
+    {"Ref": "Nowhere"},
+    {"Fn::GetAtt": ["A", "B"]},
+)
 _PROPERTIES = (
-    "Architectures", "BlockDeviceMappings", "CacheUsageLimits", "CapacityProviderStrategy", "ClusterSettings",
-    "DBClusterIdentifier", "DBInstanceClass", "Dimensions", "Engine", "EventSelectors", "InstanceType", "Iops",
-    "LaunchTemplate", "MemorySize", "MetricName", "MetricTransformations", "Metrics", "MinSize", "NetworkInterfaces",
-    "Period", "ReplicaRegions", "Rules", "Scheme", "Size", "SubnetIds", "Subnets", "Subscription", "Targets",
-    "TaskDefinition", "Type", "VolumeType", "VPCZoneIdentifier",
+    "AllocatedStorage", "Architectures", "BackupPlan", "BackupPolicy", "BackupRetentionPeriod", "BlockDeviceMappings",
+    "CacheUsageLimits", "CapacityProviderStrategy", "ClusterSettings", "DBClusterIdentifier", "DBInstanceClass",
+    "Dimensions", "EnableCloudwatchLogsExports", "Engine", "EventSelectors", "InitialCapacity", "InstanceType",
+    "Iops", "LaunchTemplate", "LifecyclePolicies", "MemorySize", "MetricName", "MetricTransformations", "Metrics",
+    "MinSize", "NetworkInterfaces", "Period", "ProtectedResourceArns", "ReplicaRegions", "Rules", "Scheme", "Size",
+    "SubnetIds", "Subnets", "Subscription", "Targets", "TaskDefinition", "Type", "VPCZoneIdentifier", "VolumeType",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ Each line is rounded to the cent, half to even, and every total adds rounded lin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import partial
@@ -18,14 +18,15 @@ from hostemr.operate.prices import parameters as template_parameters
 from hostemr.operate.prices.evaluation import Evaluation, Unknown
 from hostemr.operate.prices.rows.all import TABLE
 from hostemr.operate.prices.rules import RULES
-from hostemr.operate.prices.rules.free import free
+from hostemr.operate.prices.rules.free import NOTHING_CHARGED, free
 from hostemr.operate.prices.sheet import Charge, NotPriced, Resource, Sheet
 from hostemr.operate.prices.table import Price, Table
-from hostemr.operate.prices.usage import ASSUMPTIONS, Usage, usage
+from hostemr.operate.prices.usage import ASSUMPTIONS, LARGEST, Usage, usage
 from hostemr.operate.template import Template, loops, resources, transformed
 
 SERVER, BEYOND = "the server", "beyond the server"
 _CENT = Decimal("0.01")
+_NOTHING = "nothing of it is charged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class Line:
     price: Price
     group: str
     assumption: str | None
-    """The usage that the quantity rests on, None if the template alone says it."""
+    """The usage that the quantity rests on, several separated by ", "; None if the template alone says it."""
 
     @property
     def monthly(self) -> Decimal:
@@ -102,7 +103,7 @@ class Bill:
     @property
     def assumptions(self) -> dict[str, Decimal]:
         """The assumptions that lines rest on, and their amounts; those given for one resource with its name."""
-        used = {line.assumption for line in self.lines} - {None}
+        used = {name for line in self.lines if line.assumption for name in line.assumption.split(", ")}
         shown = {name: self.usage.given.get(name, row.default) for name, row in ASSUMPTIONS.items() if name in used}
         return shown | {name: amount for name, amount in self.usage.given.items() if "." in name}
 
@@ -125,9 +126,7 @@ def price(
     `parameters` are for every template that declares them, `assumed` is usage by name, or by `LOGICALID.name`.
     Raises SettingsError with every region, parameter and usage that cannot be.
     """
-    problems: list[str] = []
-    if region not in table.regions:
-        problems.append(f"there are no prices for region {region!r}; expected {' or '.join(table.regions)}")
+    problems = list(no_such_region([region], table))
     problems += template_parameters.problems(list(templates.values()), parameters or {})
     names = {name for template in templates.values() for name in resources(template)}
     amounts = usage(assumed or {}, names, problems)
@@ -150,6 +149,13 @@ def price(
         not_priced=tuple(notes["not_priced"]),
         usage=amounts,
     )
+
+
+def no_such_region(regions: Iterable[str], table: Table) -> Iterator[str]:
+    """A line for each region that a table has no prices for."""
+    for region in regions:
+        if region not in table.regions:
+            yield f"there are no prices for region {region!r}; expected {' or '.join(table.regions)}"
 
 
 def _created(name: str, template: Template, evaluation: Evaluation, notes: dict[str, list[Note]]) -> Iterable[Resource]:
@@ -190,16 +196,18 @@ def _priced(
             found = look_up(charge.key)
             if found is None:
                 reasons.append(f"{charge.what}: the table has no price for it")
+            elif charge.quantity > LARGEST:
+                reasons.append(f"{charge.what}: so much cannot be meant")
             else:
                 lines.append(_line(name, one, charge, found))
     except NotPriced as reason:
         reasons.append(str(reason))
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, ArithmeticError):
         # A property of another shape than its schema: anyone's template may hold that.
         reasons.append("its properties are not of the form that its type has")
     notes["not_priced"] += [_note(name, one.name, one.type, reason) for reason in reasons]
     if not lines and not reasons:
-        notes["free"].append(_note(name, one.name, one.type, "nothing of it is charged"))
+        notes["free"].append(_note(name, one.name, one.type, NOTHING_CHARGED.get(one.type, _NOTHING)))
     return lines
 
 

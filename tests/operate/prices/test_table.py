@@ -22,8 +22,10 @@ def test_every_price_has_a_date_a_page_of_aws_and_an_amount() -> None:
         assert price.per > 0
 
 
-def test_the_regions_of_the_agreement_are_whole() -> None:
+def test_the_shipped_table_has_every_price_in_each_of_its_regions() -> None:
     assert TABLE.regions == ("us-east-1", "us-west-2")
+    missing = [(key, region) for key in TABLE.keys for region in TABLE.regions if TABLE.price(key, region) is None]
+    assert not missing
 
 
 def test_no_type_is_both_charged_and_free() -> None:

@@ -26,6 +26,7 @@ def test_one_resource_can_use_another_amount_than_the_rest() -> None:
         ("Nothing.bucket_storage_gb", "1", "no template has a resource Nothing"),
         ("bucket_storage_gb", "much", "'much'; expected a number of 0 or more"),
         ("bucket_storage_gb", "-1", "expected a number of 0 or more"),
+        ("bucket_storage_gb", "1e400", "at most 1e15"),
         ("bucket_storage_gb", "inf", "expected a number of 0 or more"),
         ("bucket_storage_gb", "", "expected a number of 0 or more"),
     ],

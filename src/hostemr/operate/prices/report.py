@@ -103,7 +103,7 @@ def _cells(line: Line, *, several: bool) -> tuple[str, str, str, str, str]:
     return (
         where + line.resource,
         line.what,
-        f"{mark}{plain(line.quantity, separated=True)}",
+        f"{mark}{plain(round(line.quantity, 4), separated=True)}",
         f"${_dollars(line.price.dollars)} / {per}{line.price.unit}{plural}",
         str(line.monthly),
     )

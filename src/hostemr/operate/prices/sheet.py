@@ -56,8 +56,8 @@ class Resource:
 class Charge:
     """Something that a resource is charged for: how many units of the price `key` in a month.
 
-    `assumption` is the usage that the quantity rests on. `server` says that it belongs to a server itself: what the
-    same machine would cost with nothing around it.
+    `assumption` is the usage that the quantity rests on, several separated by ", ". `server` says that it belongs to a
+    server itself: what the same machine would cost with nothing around it.
     """
 
     what: str

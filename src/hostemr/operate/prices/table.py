@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
-Basis = Literal["looked up", "from memory"]
+Basis = Literal["looked up", "from memory", "price list"]
+BASES: tuple[Basis, ...] = get_args(Basis)
 
 US_EAST_AND_WEST = frozenset({"us-east-1", "us-west-2"})
 """The regions of AWS's Business Associate Addendum that the deployments are made for. Their prices are the same for
@@ -21,8 +22,8 @@ class Price:
     """What `per` units of something cost, in US dollars, without tax.
 
     `free` is what an account gets each month without end and without charge ("always free"), over all that it runs.
-    `basis` is how the figure got here: looked up in public documents that quote the page, or from memory; `as_of` is
-    when it was true in either case.
+    `basis` is how the figure got here: looked up in public documents that quote the page, from memory, or read from
+    AWS's price list; `as_of` is when it was true in each case.
     """
 
     key: str
@@ -86,10 +87,13 @@ class Table:
 
     @cached_property
     def regions(self) -> tuple[str, ...]:
-        """Where the table has a price for every key that it has a price for anywhere."""
-        keys = {price.key for price in self.prices}
-        named = {region for _, region in self._found}
-        return tuple(sorted(region for region in named if all((key, region) in self._found for key in keys)))
+        """Where the table has prices. What it lacks in one of them shows in a bill as not priced."""
+        return tuple(sorted({region for _, region in self._found}))
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """What it has a price for in some region, in the rows' order."""
+        return tuple(dict.fromkeys(price.key for price in self.prices))
 
 
 def span(prices: Iterable[Price]) -> tuple[date, date]:

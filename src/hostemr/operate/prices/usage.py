@@ -7,6 +7,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
+LARGEST = Decimal(10) ** 15
+"""The largest amount of anything: sums of dollars stay exact, and nobody has more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Assumption:
@@ -45,6 +48,7 @@ ASSUMPTIONS = {
         _row("emails", "30", "notifications that a topic sends by e-mail"),
         _row("log_ingested_gb", "0.5", "written to a log group"),
         _row("log_stored_gb", "1", "kept in a log group, compressed"),
+        _row("function_log_gb", "0.02", "written to the log group of a function, and as much kept"),
         _row("flow_log_gb", "1", "written by a flow log"),
         _row("nat_processed_gb", "10", "sent and received through a NAT gateway"),
         _row("endpoint_processed_gb", "1", "sent and received through an interface endpoint"),
@@ -54,15 +58,28 @@ ASSUMPTIONS = {
         _row("scheduled_task_hours", "24", "how long the tasks of one schedule run"),
         _row("function_requests", "1000", "runs of a function"),
         _row("function_seconds", "1000", "time that all runs of a function take together"),
-        _row("database_storage_gb", "5", "stored in a database cluster"),
+        _row("busy_hours", "0", "hours of a month in which more runs than the least: see busy_acu and busy_tasks"),
+        _row("busy_acu", "0", "capacity units (ACU) of each Aurora Serverless v2 instance in busy hours"),
+        _row("busy_tasks", "0", "tasks of a service in busy hours"),
+        _row("database_storage_gb", "5", "stored in a database"),
+        _row("database_daily_change_percent", "1", "share of a database that changes in a day, for its backups"),
+        _row("database_log_gb", "0.5", "written to CloudWatch by a database that exports its logs"),
+        _row("database_log_stored_gb", "1", "kept there of them, compressed"),
         _row("database_requests", "1000000", "reads and writes of a cluster's storage"),
         _row("files_storage_gb", "5", "stored in a file system"),
+        _row(
+            "files_infrequent_percent",
+            "50",
+            "share of files that lies in infrequent access, where there is a lifecycle",
+        ),
+        _row("files_daily_change_percent", "0.2", "share of files that changes in a day, for their backups"),
         _row("files_read_gb", "5", "read from a file system"),
         _row("files_written_gb", "2", "written to a file system"),
         _row("cache_storage_gb", "0.1", "held by a serverless cache on average"),
         _row("cache_units", "5000000", "processing units (ECPU) of a serverless cache"),
-        _row("backup_warm_gb", "10", "kept in warm storage by a backup plan"),
-        _row("backup_cold_gb", "0", "kept in cold storage by a backup plan"),
+        _row("image_storage_gb", "2", "container images kept in a registry of the account"),
+        _row("mails_sent", "300", "sent through SES in a domain's name"),
+        _row("mails_received", "300", "received through SES"),
     )
 }
 
@@ -82,23 +99,30 @@ def usage(given: Mapping[str, str], resources: Collection[str], problems: list[s
     """The usage that was given as text; adds a line to `problems` for all that is wrong with it."""
     amounts = {}
     for key, text in given.items():
-        wrong = list(_wrong(key, text, resources))
+        wrong = list(wrong_usage("--usage", key, text, resources))
         problems += wrong
         if not wrong:
             amounts[key] = Decimal(text)
     return Usage(amounts)
 
 
-def _wrong(key: str, text: str, resources: Collection[str]) -> Iterator[str]:
+def wrong_usage(where: str, key: str, text: str, resources: Collection[str] | None) -> Iterator[str]:
+    """A line for all that is wrong with one amount; `resources` None leaves open which resources there are."""
     resource, _, name = key.rpartition(".")
     if name not in ASSUMPTIONS:
         near = difflib.get_close_matches(name, ASSUMPTIONS, n=1)
-        yield f"--usage {key} is no assumption; " + (f"did you mean {near[0]}?" if near else "see --help-usage")
-    if resource and resource not in resources:
-        yield f"--usage {key}: no template has a resource {resource}"
+        hint = f"did you mean {near[0]}?" if near else "`hostemr price --assumptions` lists them"
+        yield f"{where} {key} is no assumption; {hint}"
+    if resource and resources is not None and resource not in resources:
+        yield f"{where} {key}: no template has a resource {resource}"
+    if amount(text) is None:
+        yield f"{where} {key} is {text!r}; expected a number of 0 or more, at most 1e15"
+
+
+def amount(text: str) -> Decimal | None:
+    """The amount that a text says, None if it says none, less than none or more than LARGEST."""
     try:
         number = Decimal(text)
     except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite() or number < 0:
-        yield f"--usage {key} is {text!r}; expected a number of 0 or more"
+        return None
+    return number if number.is_finite() and 0 <= number <= LARGEST else None

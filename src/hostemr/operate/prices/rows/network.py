@@ -21,11 +21,12 @@ ROWS = (
     *rows(_PRIVATELINK, date(2026, 4, 27), "looked up", {"endpoint.processed": "0.01"}, unit="GB"),
     # Volumes over 10 TB a month cost less; no practice comes near.
     *rows(_EC2, date(2026, 6, 10), "looked up", {"traffic.out": "0.09"}, unit="GB", free=100),
-    *rows(_ELB, date(2025, 6, 1), "from memory", {"alb.hour": "0.0225"}, unit="hour"),
-    *rows(_ELB, date(2025, 6, 1), "from memory", {"alb.lcu": "0.008"}, unit="LCU-hour"),
+    *rows(_EC2, date(2025, 6, 1), "from memory", {"traffic.region": "0.02"}, unit="GB"),
+    *rows(_ELB, date(2026, 8, 21), "looked up", {"alb.hour": "0.0225"}, unit="hour"),
+    *rows(_ELB, date(2026, 8, 21), "looked up", {"alb.lcu": "0.008"}, unit="LCU-hour"),
     *rows(_WAF, date(2026, 1, 1), "looked up", {"waf.acl": "5", "waf.rule": "1"}, unit="month"),
     *rows(_WAF, date(2026, 1, 1), "looked up", {"waf.requests": "0.60"}, unit="request", per=1_000_000),
-    *rows(_ACCELERATOR, date(2025, 6, 1), "from memory", {"accelerator.hour": "0.025"}, unit="hour"),
+    *rows(_ACCELERATOR, date(2026, 8, 21), "looked up", {"accelerator.hour": "0.025"}, unit="hour"),
     *rows(_ACCELERATOR, date(2025, 6, 1), "from memory", {"accelerator.premium": "0.015"}, unit="GB"),
-    *rows(_ROUTE53, date(2025, 6, 1), "from memory", {"route53.zone": "0.50"}, unit="month"),
+    *rows(_ROUTE53, date(2026, 8, 21), "looked up", {"route53.zone": "0.50"}, unit="month"),
 )

@@ -16,6 +16,6 @@ ROWS = (
     *rows(_KMS, date(2026, 6, 13), "looked up", {"kms.requests": "0.03"}, unit="request", per=10_000, free=20_000),
     *rows(_SECRETS, date(2025, 1, 1), "looked up", {"secret": "0.40"}, unit="month"),
     *rows(_SECRETS, date(2025, 1, 1), "looked up", {"secret.requests": "0.05"}, unit="request", per=10_000),
-    *rows(_CLOUDTRAIL, date(2025, 6, 1), "from memory", {"trail.copied": "2.00"}, unit="event", per=100_000),
-    *rows(_CLOUDTRAIL, date(2025, 6, 1), "from memory", {"trail.data": "0.10"}, unit="event", per=100_000),
+    *rows(_CLOUDTRAIL, date(2026, 8, 21), "looked up", {"trail.copied": "2.00"}, unit="event", per=100_000),
+    *rows(_CLOUDTRAIL, date(2026, 8, 21), "looked up", {"trail.data": "0.10"}, unit="event", per=100_000),
 )

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from hostemr.operate.prices.rules import containers, databases, monitoring, network, security, server, storage
+from hostemr.operate.prices.rules import (
+    analytics,
+    backups,
+    containers,
+    databases,
+    mail,
+    monitoring,
+    network,
+    security,
+    server,
+    storage,
+)
 from hostemr.operate.prices.sheet import Rule
 
 RULES: dict[str, Rule] = {
@@ -19,7 +30,14 @@ RULES: dict[str, Rule] = {
     "AWS::Route53::HostedZone": network.hosted_zone,
     "AWS::S3::Bucket": storage.bucket,
     "AWS::EFS::FileSystem": storage.file_system,
-    "AWS::Backup::BackupPlan": storage.backup_plan,
+    "AWS::ECR::PullThroughCacheRule": storage.images,
+    "AWS::ECR::Repository": storage.images,
+    "AWS::Backup::BackupPlan": backups.plan,
+    "AWS::Backup::RestoreTestingSelection": backups.restore_tests,
+    "AWS::EMRServerless::Application": analytics.spark,
+    "AWS::SES::EmailIdentity": mail.identity,
+    "AWS::SES::ReceiptRule": mail.receipt_rule,
+    "AWS::ServiceDiscovery::PrivateDnsNamespace": network.private_namespace,
     "AWS::KMS::Key": security.key,
     "AWS::KMS::ReplicaKey": security.key,
     "AWS::SecretsManager::Secret": security.secret,

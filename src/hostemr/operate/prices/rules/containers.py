@@ -22,7 +22,7 @@ def cluster(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
 
 
 def service(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
-    """AWS::ECS::Service on Fargate, with the fewest tasks that it runs."""
+    """AWS::ECS::Service on Fargate: the fewest tasks that it runs, and those of busy hours."""
     providers = {
         str(one.get("CapacityProvider"))
         for one in items(resource.get("CapacityProviderStrategy"), "CapacityProviderStrategy")
@@ -33,7 +33,12 @@ def service(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
     for target in sheet.of_type("AWS::ApplicationAutoScaling::ScalableTarget"):
         if any(one.target == resource.name for one in references(target.written.get("ResourceId"))):
             tasks = target.number("MinCapacity")
-    yield from _tasks(resource.target("TaskDefinition"), sheet, HOURS * tasks, f"{tasks} tasks", None)
+    definition = resource.target("TaskDefinition")
+    yield from _tasks(definition, sheet, HOURS * tasks, f"{tasks} tasks", None)
+    busy = sheet.usage.amount("busy_tasks", resource.name)
+    hours = sheet.usage.amount("busy_hours", resource.name) * max(Decimal(0), busy - tasks)
+    if hours:
+        yield from _tasks(definition, sheet, hours, f"busy hours with {busy} tasks", "busy_hours, busy_tasks")
 
 
 def schedule(resource: Resource, sheet: Sheet) -> Iterator[Charge]:

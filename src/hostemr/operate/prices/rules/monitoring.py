@@ -55,7 +55,11 @@ def dashboard(resource: Resource, sheet: Sheet) -> Iterator[Charge]:  # noqa: AR
 
 
 def log_group(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
-    """AWS::Logs::LogGroup."""
+    """AWS::Logs::LogGroup; that of a function holds little."""
+    if any(one.target("LoggingConfig", "LogGroup") == resource.name for one in sheet.of_type("AWS::Lambda::Function")):
+        yield sheet.used("written by a function", "logs.ingested", "function_log_gb", resource)
+        yield sheet.used("kept of it", "logs.stored", "function_log_gb", resource)
+        return
     infrequent = resource.get("LogGroupClass", default="STANDARD") == "INFREQUENT_ACCESS"
     key = "logs.ingested.infrequent" if infrequent else "logs.ingested"
     yield sheet.used("written", key, "log_ingested_gb", resource)

@@ -75,3 +75,8 @@ def accelerator(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
 def hosted_zone(resource: Resource, sheet: Sheet) -> Iterator[Charge]:  # noqa: ARG001, a rule's signature
     """AWS::Route53::HostedZone."""
     yield Charge("hosted zone", "route53.zone", _ONE)
+
+
+def private_namespace(resource: Resource, sheet: Sheet) -> Iterator[Charge]:  # noqa: ARG001, a rule's signature
+    """AWS::ServiceDiscovery::PrivateDnsNamespace: a hosted zone; what ECS registers in it is free (Cloud Map)."""
+    yield Charge("its hosted zone", "route53.zone", _ONE)

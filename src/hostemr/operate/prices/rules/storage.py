@@ -1,10 +1,12 @@
-"""Buckets, file systems and backup plans."""
+"""Buckets, file systems and container images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 
-from hostemr.operate.prices.sheet import Charge, NotPriced, Resource, Sheet
+from hostemr.operate.prices.rules import backups
+from hostemr.operate.prices.sheet import Charge, NotPriced, Resource, Sheet, items
 
 
 def bucket(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
@@ -36,19 +38,30 @@ def bucket(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
 
 
 def file_system(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
-    """AWS::EFS::FileSystem with several zones; all of it in the standard class."""
+    """AWS::EFS::FileSystem with several zones. With a lifecycle, part of it lies in infrequent access."""
     if resource.get("AvailabilityZoneName") is not None:
         raise NotPriced("file systems in one zone are not in the table")
-    yield sheet.used("storage, standard", "efs.standard", "files_storage_gb", resource)
     mode = resource.get("ThroughputMode", default="bursting")
+    seldom = Decimal(0)
+    for one in items(resource.get("LifecyclePolicies"), "LifecyclePolicies"):
+        if isinstance(one, Mapping) and "TransitionToIA" in one:
+            seldom = min(Decimal(1), sheet.usage.amount("files_infrequent_percent", resource.name) / 100)
+    size = sheet.usage.amount("files_storage_gb", resource.name)
+    assumption = "files_storage_gb, files_infrequent_percent" if seldom else "files_storage_gb"
+    yield Charge("storage, standard", "efs.standard", size * (1 - seldom), assumption)
+    if seldom:
+        key = "efs.infrequent.elastic" if mode == "elastic" else "efs.infrequent"
+        yield Charge("storage, infrequent access", key, size * seldom, assumption)
+        yield sheet.used("moved there", "efs.moved", "files_written_gb", resource)
     if mode == "elastic":
         yield sheet.used("read", "efs.read", "files_read_gb", resource)
         yield sheet.used("written", "efs.written", "files_written_gb", resource)
-    elif mode != "bursting":
+    if resource.get("BackupPolicy", "Status") == "ENABLED":
+        yield from backups.automatic(resource, sheet)
+    if mode not in {"elastic", "bursting"}:
         raise NotPriced(f"throughput of mode {mode} is not in the table")
 
 
-def backup_plan(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
-    """AWS::Backup::BackupPlan, at what backups of file systems cost."""
-    yield sheet.used("backups, warm", "backup.warm", "backup_warm_gb", resource)
-    yield sheet.used("backups, cold", "backup.cold", "backup_cold_gb", resource)
+def images(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
+    """AWS::ECR::Repository, and the repositories that a pull-through cache fills."""
+    yield sheet.used("container images", "ecr.storage", "image_storage_gb", resource)

@@ -1,0 +1,167 @@
+"""What must be there before a creation can succeed: what is asked for, what is named, and room in the account.
+
+Quotas are those of a new account, from the pages "Amazon VPC quotas", "Elastic IP addresses" (EC2 User Guide) and
+"Quotas for your Application Load Balancers"; an account may have more, which Service Quotas shows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hostemr.operate.references import arguments, placeholders, substitution
+from hostemr.operate.rehearsal.joined import Joined, Place
+from hostemr.operate.template import intrinsic
+
+Kind = Literal["parameter", "export", "named", "role", "quota"]
+
+_ARN = re.compile(r"^arn:[\w-]+:(?P<service>[\w-]+):(?P<region>[\w-]*):(?P<account>\d{12}):(?P<resource>.+)$")
+_ALREADY = {
+    "acm": "a certificate that is issued",
+    "kms": "a key",
+    "secretsmanager": "a secret",
+    "s3": "a bucket",
+    "ec2": "a resource of EC2",
+    "sns": "a topic",
+    "iam": "a role or policy",
+    "ses": "a verified identity of SES",
+}
+_QUOTAS: Mapping[str, tuple[int, str, str]] = {
+    "AWS::EC2::VPC": (5, "VPCs in the region", "Amazon VPC quotas: VPCs per Region, 5"),
+    "AWS::EC2::InternetGateway": (5, "internet gateways in the region", "Amazon VPC quotas: per Region, 5"),
+    "AWS::EC2::EIP": (5, "Elastic IP addresses in the region", "EC2 User Guide, Elastic IP addresses: 5 per Region"),
+    "AWS::EC2::NatGateway": (5, "NAT gateways in one zone", "Amazon VPC quotas: per Availability Zone, 5"),
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": (50, "load balancers in the region", "ELB quotas: per Region, 50"),
+    "AWS::RDS::DBCluster": (40, "database clusters in the region", "Amazon Aurora quotas: DB clusters, 40"),
+    "AWS::CloudTrail::Trail": (5, "trails in the region", "CloudTrail quotas: trails per Region, 5"),
+}
+_ROLES: Mapping[str, tuple[str, str]] = {
+    "AWS::ECS::Service": ("AWSServiceRoleForECS", "Amazon ECS Developer Guide, Using service-linked roles"),
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": (
+        "AWSServiceRoleForElasticLoadBalancing",
+        "Elastic Load Balancing User Guide, service-linked role",
+    ),
+    "AWS::RDS::DBCluster": ("AWSServiceRoleForRDS", "Amazon Aurora User Guide, Using service-linked roles"),
+    "AWS::ElastiCache::ServerlessCache": (
+        "AWSServiceRoleForElastiCache",
+        "Amazon ElastiCache User Guide, Using service-linked roles",
+    ),
+    "AWS::AutoScaling::AutoScalingGroup": (
+        "AWSServiceRoleForAutoScaling",
+        "Amazon EC2 Auto Scaling User Guide, Service-linked roles",
+    ),
+    "AWS::EFS::FileSystem": ("AWSServiceRoleForAmazonElasticFileSystem", "EFS User Guide, service-linked roles"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prerequisite:
+    """One thing to have ready. `name` is its bare name, `of` are the resources or stacks that need it."""
+
+    kind: Kind
+    name: str
+    what: str
+    why: str
+    of: tuple[str, ...]
+    source: str = "the template"
+
+
+def prerequisites(joined: Joined) -> tuple[Prerequisite, ...]:
+    """What the account and the operator must have ready, most urgent first."""
+    return (
+        *_parameters(joined),
+        *_exports(joined),
+        *_named(joined),
+        *_quotas(joined),
+        *_roles(joined),
+    )
+
+
+def _parameters(joined: Joined) -> Iterator[Prerequisite]:
+    for stack, template in joined.templates.items():
+        for name, declared in (template.get("Parameters") or {}).items():
+            if isinstance(declared, Mapping) and "Default" not in declared:
+                meaning = " ".join(str(declared.get("Description", "")).split())
+                yield Prerequisite("parameter", name, f"a value for the parameter {name}", meaning, (stack,))
+
+
+def _exports(joined: Joined) -> Iterator[Prerequisite]:
+    seen: dict[str, list[str]] = {}
+    for stack, template in joined.templates.items():
+        for argument in arguments(template, "Fn::ImportValue"):
+            if joined.exported(stack, argument) is None:
+                seen.setdefault(_shown(argument), []).append(stack)
+    for name, stacks in seen.items():
+        why = "a stack that exports it is to be deployed first; it is not among these templates"
+        yield Prerequisite("export", name, f"the export {name}", why, tuple(dict.fromkeys(stacks)))
+
+
+def _shown(argument: Any) -> str:
+    """The name of an export as far as the template tells it; `*` stands for what a parameter gives."""
+    if isinstance(argument, str):
+        return argument
+    function = intrinsic(argument)
+    if function == "Fn::Sub":
+        text, _ = substitution(argument[function])
+        for name in placeholders(text):
+            text = text.replace(f"${{{name}}}", "*")
+        return text
+    if function == "Fn::Join" and isinstance(argument[function], list) and len(argument[function]) == 2:
+        separator, parts = argument[function]
+        return str(separator).join(map(_shown, parts)) if isinstance(parts, list) else "*"
+    return "*"
+
+
+def _named(joined: Joined) -> Iterator[Prerequisite]:
+    """ARNs that are written out: of certificates, keys, secrets that this deployment does not make."""
+    users: dict[str, list[str]] = {}
+    for place, resource in joined.resources.items():
+        for text in _texts(resource.get("Properties")):
+            found = _ARN.match(text)
+            if found and found["service"] in _ALREADY and "*" not in text:
+                users.setdefault(text, []).append(str(place))
+    for arn, of in users.items():
+        found = _ARN.match(arn)
+        what = _ALREADY[found["service"]] if found else "a resource"
+        yield Prerequisite("named", arn, f"{what}: {arn}", "the template names it and does not make it", tuple(of))
+
+
+def _quotas(joined: Joined) -> Iterator[Prerequisite]:
+    for type_name, (default, what, source) in _QUOTAS.items():
+        places = list(joined.of(type_name))
+        if type_name == "AWS::EC2::NatGateway":
+            places = max(_by_subnet(joined, places), key=len, default=[])
+        if places:
+            why = f"it makes {len(places)}; a new account may have {default}"
+            of = tuple(str(place) for place in places)
+            yield Prerequisite("quota", type_name, f"room for {len(places)} more: {what}", why, of, source)
+
+
+def _by_subnet(joined: Joined, places: list[Place]) -> list[list[Place]]:
+    groups: dict[str, list[Place]] = {}
+    for place in places:
+        written = (joined.resources[place].get("Properties") or {}).get("SubnetId")
+        groups.setdefault(str(joined.named(place.stack, written)), []).append(place)
+    return list(groups.values())
+
+
+def _roles(joined: Joined) -> Iterator[Prerequisite]:
+    for type_name, (role, source) in _ROLES.items():
+        places = joined.of(type_name)
+        if places:
+            why = "AWS makes it at first use, if whoever deploys may iam:CreateServiceLinkedRole"
+            of = tuple(str(place) for place in places)
+            yield Prerequisite("role", role, f"the service-linked role {role}", why, of, source)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for member in value.values():
+            yield from _texts(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _texts(member)

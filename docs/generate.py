@@ -13,6 +13,8 @@ import click
 
 from hostemr.cli import cli
 from hostemr.deployment.reference import settings_markdown as deployment_markdown
+from hostemr.operate.checks.reference import reference as checks_markdown
+from hostemr.operate.prices.reference import reference as prices_markdown
 from hostemr.registration.reference import metrics_markdown, settings_markdown
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -187,6 +189,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings-openmrs.md": partial(deployment_markdown, "openmrs"),
     "settings-express-plus.md": partial(deployment_markdown, "express-plus"),
     "host.md": host_markdown,
+    "checks.md": checks_markdown,
+    "prices.md": prices_markdown,
 }
 
 

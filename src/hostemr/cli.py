@@ -5,24 +5,47 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hostemr.errors import EXIT_STATUSES, HostemrError
 
-VERBS = {
-    "plan": ("hostemr.operate.commands", "plan", "Write a deployment's templates, and say what they hold."),
-    "price": (
-        "hostemr.operate.price_commands",
-        "price_command",
-        "Say what CloudFormation templates cost in a month.",
-    ),
-    "settings": ("hostemr.deployment.commands", "settings", "List a deployment's settings, or check a cdk.json."),
-    "serve": ("hostemr.registration.commands", "serve", "Run the registration service."),
-    "worker": ("hostemr.registration.commands", "worker", "Send broadcasts; any number of workers, on any machine."),
-    "registration": ("hostemr.registration.commands", "registration", "Manage the registration service's data."),
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+SECTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
+    "Before anything is deployed": {
+        "plan": ("hostemr.operate.plan_commands", "plan", "Templates, price, findings, picture: what you would get."),
+        "price": ("hostemr.operate.price_commands", "price_command", "What CloudFormation templates cost in a month."),
+        "check": ("hostemr.operate.check_commands", "check_command", "What is wrong with CloudFormation templates."),
+        "rehearse": (
+            "hostemr.operate.rehearse_commands",
+            "rehearse",
+            "What creating, updating and deleting a deployment would do.",
+        ),
+        "settings": ("hostemr.deployment.commands", "settings", "A deployment's settings, or a check of a cdk.json."),
+    },
+    "Once a deployment runs": {
+        "verify": ("hostemr.operate.verify_commands", "verify", "Test a live OpenEMR or OpenMRS from outside."),
+        "load": ("hostemr.operate.load_commands", "load", "Put a site under load, and say how it bore it."),
+        "tunnel": ("hostemr.operate.tunnel_commands", "tunnel", "Reach a deployment's database from this machine."),
+        "sql": ("hostemr.operate.sql_commands", "sql", "Run SQL by the RDS Data API."),
+        "exec": ("hostemr.operate.exec_commands", "exec_command", "A shell, or a command, in a container."),
+        "backups": ("hostemr.operate.backups_commands", "backups", "List a deployment's backups, or make one."),
+        "restore": ("hostemr.operate.restore_commands", "restore", "Bring a deployment's data back, step by step."),
+    },
+    "The registration service": {
+        "serve": ("hostemr.registration.commands", "serve", "Run the registration service."),
+        "worker": ("hostemr.registration.commands", "worker", "Send broadcasts; any number, on any machine."),
+        "registration": ("hostemr.registration.commands", "registration", "Manage the registration service's data."),
+    },
+    "This command line": {
+        "completion": ("hostemr.operate.completion_commands", "completion", "Print a shell's completion script."),
+    },
 }
+"""Every verb: the module that has it, its name there, and its summary."""
+VERBS = {name: place for verbs in SECTIONS.values() for name, place in verbs.items()}
 EXTRAS = {"hostemr.registration": "registration", "hostemr.operate": "operate"}
 
 
@@ -44,9 +67,19 @@ class _Verbs(click.Group):
             raise HostemrError(message, hint=f"pip install 'hostemr[{extra}]'") from error
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Every verb by its name and summary, without importing one, and the group's own options."""
+        from click.shell_completion import CompletionItem
+
+        verbs = [CompletionItem(name, help=found[2]) for name, found in VERBS.items() if name.startswith(incomplete)]
+        return verbs + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Verbs"):
-            formatter.write_dl([(name, summary) for name, (_, _, summary) in VERBS.items()])
+        for title, verbs in SECTIONS.items():
+            with formatter.section(title):
+                # One column for all sections.
+                width = max(map(len, VERBS))
+                formatter.write_dl([(name.ljust(width), summary) for name, (_, _, summary) in verbs.items()])
 
 
 @click.group(cls=_Verbs, epilog=EXIT_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,7 +98,9 @@ def run(arguments: list[str]) -> int:
     try:
         result: Any = cli.main(arguments, prog_name="hostemr", standalone_mode=False)
     except HostemrError as error:
-        _report(error, as_json="--json" in arguments)
+        # What follows `--` is another program's.
+        own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+        _report(error, as_json="--json" in own)
         return error.exit_status
     except click.Abort:
         click.echo("stopped", err=True)

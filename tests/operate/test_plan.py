@@ -1,4 +1,4 @@
-"""`hostemr plan`: the templates, the summary, and what it says when something is wrong."""
+"""A plan: templates as the CDK makes them, what was said about them, and reading it again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hostemr.cli import run
 from hostemr.errors import OutsideWorldError, SettingsError
-from hostemr.operate.plan import Plan, plan
+from hostemr.operate.plan import PLAN_FILE, Plan, plan, plans, read_plan
 from tests.stacks.synthesis import synthesize
 
 
@@ -50,11 +49,39 @@ class TestPlan:
         assert made.acknowledged["AwsSolutions-ECS2"] == 3
         assert any("certificate_arn is null" in warning for warning in made.warnings)
 
+    def test_accepted_findings_have_their_reasons(self, trial: tuple[Plan, Path]) -> None:
+        made, _ = trial
+        assert all(row.accepted and len(row.accepted) > 20 for row in made.nag)
+        assert {row.construct.partition("/")[0] for row in made.nag} == {"openemr-data", "openemr-service"}
+
+    def test_the_settings_in_force_are_told(self, trial: tuple[Plan, Path]) -> None:
+        made, _ = trial
+        assert made.settings["size"] == "trial"
+        assert made.settings["aurora_minimum_capacity"] == 0
+
     def test_an_earlier_plan_is_replaced_and_nothing_else(self, trial: tuple[Plan, Path]) -> None:
         made, out = trial
         found = {path.name for path in (out / "openemr").iterdir()}
-        assert found == {stack.template.name for stack in made.stacks} | {"notes.txt"}
+        assert found == {stack.template.name for stack in made.stacks} | {PLAN_FILE, "notes.txt"}
         assert (out / "openemr" / "notes.txt").read_text() == "kept"
+
+    def test_it_is_read_again_wherever_its_folder_is(self, trial: tuple[Plan, Path], tmp_path: Path) -> None:
+        made, out = trial
+        moved = tmp_path / "moved"
+        moved.mkdir()
+        for file in (out / "openemr").iterdir():
+            (moved / file.name).write_bytes(file.read_bytes())
+        again = read_plan(moved)
+        assert again.templates == made.templates
+        assert again.nag == made.nag
+        assert [stack.protected for stack in again.stacks] == [True, False]
+
+    @pytest.mark.parametrize("text", [None, "", "[]", '{"deployment": "openemr"}'])
+    def test_what_is_no_plan_is_refused(self, text: str | None, tmp_path: Path) -> None:
+        if text is not None:
+            (tmp_path / PLAN_FILE).write_text(text)
+        with pytest.raises(SettingsError, match="no plan"):
+            read_plan(tmp_path)
 
     def test_all_wrong_settings_come_at_once(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError) as told:
@@ -64,45 +91,28 @@ class TestPlan:
             "availability_zones is 9: expected one of 2, 3",
         )
 
+    def test_wrong_settings_of_several_deployments_name_them(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError) as told:
+            plans({"openemr": {"sizee": "trial"}, "openmrs": {"availability_zones": 9}}, tmp_path)
+        assert [problem.partition(":")[0] for problem in told.value.problems] == ["openemr", "openmrs"]
+
     def test_a_folder_that_cannot_be_written_is_one_clear_line(self, tmp_path: Path) -> None:
         blocked = tmp_path / "file"
         blocked.write_text("")
         with pytest.raises(OutsideWorldError, match="cannot be written"):
             plan("openemr", {"size": "trial"}, blocked)
 
-
-class TestVerb:
-    def test_it_prints_a_summary_and_talks_on_stderr(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run(["plan", "openemr", "--size", "trial", "--out", str(tmp_path)]) == 0
-        said = capsys.readouterr()
-        assert "openemr-data: " in said.out
-        assert "which refuses to be deleted" in said.out
-        assert "cdk-nag: 0 findings" in said.out
-        assert "synthesizing openemr" in said.err
-        assert "warning: certificate_arn is null" in said.err
-
-    def test_json_is_whole(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run(["plan", "--set", "size=trial", "--out", str(tmp_path), "--json"]) == 0
-        told = json.loads(capsys.readouterr().out)
-        assert {one["deployment"]: [stack["name"] for stack in one["stacks"]] for one in told} == {
-            "openemr": ["openemr-data", "openemr-service"],
-            "openmrs": ["openmrs-data", "openmrs-service"],
-        }
-
-    def test_wrong_settings_end_with_2(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run(["plan", "openemr", "--set", "sizee=trial", "--out", str(tmp_path)]) == 2
-        assert "did you mean size?" in capsys.readouterr().err
-
-
-def test_a_plan_of_the_one_server_has_its_template(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["plan", "express-plus", "--set", "recovery=true", "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr()
-    assert "OpenEMR-Express-Plus-Recovery: " in said.out
-    assert "which refuses to be deleted" in said.out
-    assert "cdk-nag: 0 findings" in said.out
-    [written] = (tmp_path / "express-plus").iterdir()
-    assert written.name == "OpenEMR-Express-Plus-Recovery.template.json"
-    assert "RecoveryS3Bucket" in json.loads(written.read_text())["Parameters"]
+    def test_a_size_that_the_settings_forbid_is_told_with_its_reason(self, tmp_path: Path) -> None:
+        # A trial has one task, whose sessions lie in files.
+        heard: list[str] = []
+        context = {"openemr_service_fargate_minimum_capacity": "3"}
+        [made] = plans({"openemr": context}, tmp_path, sizes=True, progress=heard.append)
+        told = {one.size: one for one in made.variants}
+        assert "maximum" in told["trial"].refused
+        assert not told["trial"].templates
+        assert not told["hospital"].refused
+        assert set(told["hospital"].templates) == {"openemr-data", "openemr-service"}
+        assert heard == ["1/2 synthesized openemr", "2/2 synthesized openemr as hospital, to compare"]
 
 
 def test_a_synthesis_that_fails_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

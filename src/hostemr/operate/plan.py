@@ -1,28 +1,29 @@
 """What an operator would get: templates, written and summed up, without an AWS account.
 
-The CDK app runs as a process of its own, so that the command line starts without it.
+A plan's folder is `<out>/<deployment>/`: a `<stack>.template.json` for each stack, and `plan.json`, which says what
+the templates were made from. `operate.report` adds what is told from the templates: price, findings, picture, report.
 """
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hostemr.errors import HostemrError, OutsideWorldError, SettingsError
+from hostemr.deployment.load import as_context, load_any
+from hostemr.deployment.sizes import DEFAULT_SIZE, SIZES
+from hostemr.deployment.table import has_sizes
+from hostemr.errors import OutsideWorldError, SettingsError
+from hostemr.operate.assembly import NagRow, read_assembly
+from hostemr.operate.synthesis import Job, synthesize
+from hostemr.operate.template import Template, load_template
 
-_ERROR = re.compile(r"[\w.]*(Error|Exception): ")
+PLAN_FILE = "plan.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,15 @@ class PlannedStack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """The same deployment in another size: its templates, or why it cannot be made with the given settings."""
+
+    size: str
+    templates: Mapping[str, Template]
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A deployment's templates, and what synthesis had to say about them."""
 
@@ -48,8 +58,21 @@ class Plan:
     warnings: tuple[str, ...]
     findings: tuple[str, ...]
     """Of cdk-nag, each with the resource it concerns. Empty when the deployment may be made."""
-    acknowledged: Mapping[str, int]
-    """How often each rule's finding is accepted with evidence."""
+    nag: tuple[NagRow, ...]
+    """All that cdk-nag found, accepted or not."""
+    settings: Mapping[str, object]
+    """The settings in force under their names in cdk.json."""
+    variants: tuple[Variant, ...] = field(default=(), repr=False)
+
+    @property
+    def acknowledged(self) -> Mapping[str, int]:
+        """How often each rule's finding is accepted with evidence."""
+        return dict(sorted(Counter(row.rule for row in self.nag if row.accepted is not None).items()))
+
+    @property
+    def templates(self) -> dict[str, Template]:
+        """The templates by the names of their stacks."""
+        return {stack.name: load_template(stack.template) for stack in self.stacks}
 
     def as_json(self) -> dict[str, Any]:
         """The plan as JSON's types."""
@@ -68,105 +91,143 @@ class Plan:
             "warnings": list(self.warnings),
             "findings": list(self.findings),
             "acknowledged": dict(self.acknowledged),
+            "settings": dict(self.settings),
+            "nag": [asdict(row) for row in self.nag],
         }
 
 
 def plan(deployment: str, context: Mapping[str, object], out: Path) -> Plan:
-    """Synthesize a deployment and write its templates to `<out>/<deployment>/<stack>.template.json`.
+    """Synthesize one deployment; see `plans`."""
+    return plans({deployment: context}, out)[0]
 
-    What an earlier plan wrote there is replaced. Raises SettingsError with every wrong setting, OutsideWorldError
-    when synthesis or writing fails.
+
+def plans(
+    contexts: Mapping[str, Mapping[str, object]],
+    out: Path,
+    *,
+    sizes: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Plan]:
+    """Synthesize deployments, and write their templates to `<out>/<deployment>/<stack>.template.json`.
+
+    What an earlier plan wrote there is replaced. With `sizes`, the other sizes are synthesized too and kept in memory.
+    `progress` hears a line for each step. Raises SettingsError with every wrong setting, OutsideWorldError when
+    synthesis or writing fails.
     """
-    if find_spec("aws_cdk") is None:
-        raise HostemrError(
-            "`hostemr plan` needs aws-cdk-lib, which is not installed.", hint="pip install 'hostemr[stacks]'"
-        )
+    settings = _settings(contexts)
     with tempfile.TemporaryDirectory(prefix="hostemr-plan-") as folder:
-        assembly = Path(folder)
-        _synthesize(deployment, context, assembly)
+        jobs = [Job(name, context, Path(folder) / name) for name, context in contexts.items()]
+        titles = [f"synthesized {name}" for name in contexts]
+        refused: dict[tuple[str, str], str] = {}
+        for name, context in contexts.items() if sizes else ():
+            for size in _other_sizes(name, settings[name]):
+                try:
+                    load_any(name, {**context, "size": size})
+                except SettingsError as error:
+                    refused[name, size] = error.problems[0]
+                    continue
+                jobs.append(Job(name, {**context, "size": size}, Path(folder) / f"{name}-{size}"))
+                titles.append(f"synthesized {name} as {size}, to compare")
+        synthesize(jobs, lambda number: progress(f"{number + 1}/{len(jobs)} {titles[number]}"))
+        made = []
+        for name in contexts:
+            target = out / name
+            variants = [
+                _variant(size, Path(folder) / f"{name}-{size}", refused.get((name, size), ""))
+                for size in (_other_sizes(name, settings[name]) if sizes else ())
+            ]
+            try:
+                made.append(_keep(name, settings[name], Path(folder) / name, target, variants))
+            except OSError as error:
+                message = f"The plan cannot be written to {target}: {error.strerror or error}."
+                raise OutsideWorldError(message, hint="choose another folder with --out") from error
+        return made
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan that an earlier `plan` wrote to a folder, such as `build/plan/openemr`.
+
+    Raises SettingsError where there is none, or where it is not whole.
+    """
+    try:
+        record = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+        return Plan(
+            deployment=record["deployment"],
+            # Wherever the folder has been moved to.
+            stacks=tuple(
+                PlannedStack(**{**stack, "template": folder / Path(stack["template"]).name})
+                for stack in record["stacks"]
+            ),
+            warnings=tuple(record["warnings"]),
+            findings=tuple(record["findings"]),
+            nag=tuple(NagRow(**row) for row in record["nag"]),
+            settings=record["settings"],
+        )
+    except OSError as error:
+        message = f"{folder} holds no plan: {PLAN_FILE} cannot be read: {error.strerror or error}"
+        raise SettingsError([message], hint="name the folder of one deployment, such as build/plan/openemr") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError([f"{folder / PLAN_FILE} is no plan that can be read"], hint="plan it again") from error
+
+
+def _settings(contexts: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, object]]:
+    found, problems, hint = {}, [], ""
+    for name, context in contexts.items():
         try:
-            return _keep(deployment, assembly, out / deployment)
-        except OSError as error:
-            message = f"The plan cannot be written to {out / deployment}: {error.strerror or error}."
-            raise OutsideWorldError(message, hint="choose another folder with --out") from error
+            found[name] = as_context(load_any(name, context))
+        except SettingsError as error:
+            problems += [f"{name}: {problem}" if len(contexts) > 1 else problem for problem in error.problems]
+            hint = hint or error.hint
+    if problems:
+        raise SettingsError(problems, hint=hint)
+    return found
 
 
-def _synthesize(deployment: str, context: Mapping[str, object], assembly: Path) -> None:
-    environment = os.environ | {"CDK_CONTEXT_JSON": json.dumps(dict(context)), "CDK_OUTDIR": str(assembly)}
-    # Into a file: the end of a pipe would be the end of the Node.js process too, which takes its time.
-    with tempfile.TemporaryFile() as talk:
-        command = [sys.executable, "-m", "hostemr.stacks", deployment]
-        status = subprocess.run(command, env=environment, stdout=talk, stderr=talk, check=False).returncode  # noqa: S603
-        talk.seek(0)
-        lines = talk.read().decode(errors="replace").splitlines()
-    if status == SettingsError.exit_status:
-        problems = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        hint = next((line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")), "")
-        raise SettingsError(problems or lines, hint=hint)
-    if status != 0:
-        # The first error is the cause of those that follow it.
-        why = next((line for line in lines if _ERROR.match(line)), lines[-1] if lines else "it said nothing")
-        message = f"Synthesis of {deployment} failed: {why}"
-        raise OutsideWorldError(message, hint=f"python -m hostemr.stacks {deployment} shows all that it said")
+def _other_sizes(deployment: str, settings: Mapping[str, object]) -> list[str]:
+    if not has_sizes(deployment):
+        return []
+    return [size for size in SIZES if size != settings.get("size", DEFAULT_SIZE)]
 
 
-def _keep(deployment: str, assembly: Path, out: Path) -> Plan:
+def _variant(size: str, assembly: Path, refused: str) -> Variant:
+    if refused:
+        return Variant(size=size, templates={}, refused=refused)
+    stacks = read_assembly(assembly).stacks
+    return Variant(size=size, templates={stack.name: load_template(stack.template) for stack in stacks})
+
+
+def _keep(
+    deployment: str, settings: Mapping[str, object], folder: Path, out: Path, variants: Sequence[Variant]
+) -> Plan:
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("*.template.json"):
         old.unlink()
-    manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
-    artifacts = {
-        name: artifact
-        for name, artifact in manifest["artifacts"].items()
-        if artifact["type"] == "aws:cloudformation:stack"
-    }
-    stacks, warnings, findings = [], [], []
-    for name, artifact in artifacts.items():
-        source = assembly / artifact["properties"]["templateFile"]
-        target = out / f"{name}.template.json"
-        shutil.copyfile(source, target)
-        stacks.append(_stack(name, target, artifact))
-        for path, entries in _metadata(assembly, artifact).items():
-            for entry in entries:
-                if entry["type"] == "aws:cdk:warning":
-                    warnings.append(_without_trace(entry["data"]))
-                elif entry["type"] == "aws:cdk:error":
-                    findings.append(f"{path.lstrip('/')}: {_without_trace(entry['data'])}")
-    return Plan(
+    assembly = read_assembly(folder)
+    stacks = []
+    for stack in assembly.stacks:
+        target = out / f"{stack.name}.template.json"
+        shutil.copyfile(stack.template, target)
+        resources = json.loads(target.read_text(encoding="utf-8"))["Resources"]
+        stacks.append(
+            PlannedStack(
+                name=stack.name,
+                template=target,
+                resources=dict(sorted(Counter(resource["Type"] for resource in resources.values()).items())),
+                retained=tuple(
+                    key for key, one in resources.items() if str(one.get("DeletionPolicy")).startswith("Retain")
+                ),
+                protected=stack.protected,
+            )
+        )
+    made = Plan(
         deployment=deployment,
         stacks=tuple(stacks),
-        warnings=tuple(dict.fromkeys(warnings)),
-        findings=tuple(findings),
-        acknowledged=_acknowledged(assembly),
+        warnings=assembly.warnings,
+        findings=assembly.errors,
+        nag=assembly.nag,
+        settings=settings,
+        variants=tuple(variants),
     )
-
-
-def _metadata(assembly: Path, artifact: Mapping[str, Any]) -> Mapping[str, list[dict[str, Any]]]:
-    inline: dict[str, list[dict[str, Any]]] = dict(artifact.get("metadata", {}))
-    if "additionalMetadataFile" in artifact:
-        inline |= json.loads((assembly / artifact["additionalMetadataFile"]).read_text(encoding="utf-8"))
-    return inline
-
-
-def _stack(name: str, template: Path, artifact: Mapping[str, Any]) -> PlannedStack:
-    resources = json.loads(template.read_text(encoding="utf-8"))["Resources"]
-    return PlannedStack(
-        name=name,
-        template=template,
-        resources=dict(sorted(Counter(resource["Type"] for resource in resources.values()).items())),
-        retained=tuple(key for key, one in resources.items() if str(one.get("DeletionPolicy")).startswith("Retain")),
-        protected=bool(artifact["properties"].get("terminationProtection")),
-    )
-
-
-def _without_trace(text: str) -> str:
-    return " ".join(text.partition(" [ack: ")[0].split())
-
-
-def _acknowledged(assembly: Path) -> dict[str, int]:
-    """From cdk-nag's reports: one line for each finding, with `Suppressed` where it is accepted."""
-    counted: Counter[str] = Counter()
-    for report in assembly.glob("*-NagReport.csv"):
-        with report.open(encoding="utf-8", newline="") as lines:
-            counted.update(row["Rule ID"] for row in csv.DictReader(lines) if row["Compliance"] == "Suppressed")
-    return dict(sorted(counted.items()))
+    written = json.dumps(made.as_json(), indent=2, ensure_ascii=False)
+    (out / PLAN_FILE).write_text(written + "\n", encoding="utf-8")
+    return made

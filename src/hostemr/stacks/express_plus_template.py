@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hostemr.deployment.express_plus import ExpressPlusSettings
 from hostemr.deployment.load import file_context, load_express_plus
 from hostemr.errors import FindingsError, HostemrError, OutsideWorldError
-from hostemr.stacks.__main__ import report
+from hostemr.stacks.maker import report
 
 if TYPE_CHECKING:
     from aws_cdk.cx_api import SynthesisMessage

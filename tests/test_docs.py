@@ -25,7 +25,8 @@ from hostemr.host.status import Status, text
 from hostemr.host.templates import filled
 from hostemr.operate.price import cents, price
 from hostemr.operate.template import load_template
-from tests.peers.server import ServerProcess, clean_environment
+from tests.operate.planned import planned
+from tests.peers.server import ServerProcess, clean_environment, hostemr
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted(ROOT.glob("docs/**/*.md"))
@@ -89,6 +90,17 @@ def test_the_readmes_other_commands_do_what_it_says(tmp_path: Path) -> None:
 
 GROUPS = {"registration", "backups", "restore"}
 """Verbs that have verbs of their own."""
+
+
+def test_the_readmes_commands_on_a_plan_run_and_find_nothing(tmp_path: Path) -> None:
+    planned("--set", "size=trial").unfold(tmp_path / "build/plan")
+    block = next(block for block in blocks(ROOT / "README.md") if "hostemr rehearse" in block)
+    lines = [shlex.split(line) for line in block.splitlines() if line.startswith("hostemr ")]
+    assert [words[1] for words in lines] == ["price", "check", "rehearse"]
+    for words in lines:
+        done = hostemr(*words[1:], folder=tmp_path)
+        assert done.returncode == 0, (words, done.stderr, done.stdout)
+        assert done.stdout
 
 
 def test_every_hostemr_command_in_the_docs_exists(capsys: pytest.CaptureFixture[str]) -> None:

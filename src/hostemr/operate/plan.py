@@ -10,8 +10,8 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +107,13 @@ def plans(
     *,
     sizes: bool = False,
     progress: Callable[[str], None] = lambda _: None,
+    ready: Callable[[Plan], None] = lambda _: None,
 ) -> list[Plan]:
     """Synthesize deployments, and write their templates to `<out>/<deployment>/<stack>.template.json`.
 
     What an earlier plan wrote there is replaced. With `sizes`, the other sizes are synthesized too and kept in memory.
-    `progress` hears a line for each step. Raises SettingsError with every wrong setting, OutsideWorldError when
+    `progress` hears a line for each step; `ready` gets each plan, still without its other sizes, as soon as its files
+    are written. Raises SettingsError with every wrong setting, OutsideWorldError when
     synthesis or writing fails.
     """
     settings = _settings(contexts)
@@ -128,19 +130,23 @@ def plans(
                     continue
                 jobs.append(Job(name, {**context, "size": size}, Path(folder) / f"{name}-{size}"))
                 titles.append(f"synthesized {name} as {size}, to compare")
-        synthesize(jobs, lambda number: progress(f"{number + 1}/{len(jobs)} {titles[number]}"))
+        kept: dict[str, Plan] = {}
+
+        def finished(number: int) -> None:
+            progress(f"{number + 1}/{len(jobs)} {titles[number]}")
+            if number < len(contexts):
+                name = jobs[number].deployment
+                kept[name] = _keep(name, settings[name], jobs[number].assembly, out / name)
+                ready(kept[name])
+
+        synthesize(jobs, finished)
         made = []
         for name in contexts:
-            target = out / name
-            variants = [
+            variants = (
                 _variant(size, Path(folder) / f"{name}-{size}", refused.get((name, size), ""))
                 for size in (_other_sizes(name, settings[name]) if sizes else ())
-            ]
-            try:
-                made.append(_keep(name, settings[name], Path(folder) / name, target, variants))
-            except OSError as error:
-                message = f"The plan cannot be written to {target}: {error.strerror or error}."
-                raise OutsideWorldError(message, hint="choose another folder with --out") from error
+            )
+            made.append(replace(kept[name], variants=tuple(variants)))
         return made
 
 
@@ -196,9 +202,15 @@ def _variant(size: str, assembly: Path, refused: str) -> Variant:
     return Variant(size=size, templates={stack.name: load_template(stack.template) for stack in stacks})
 
 
-def _keep(
-    deployment: str, settings: Mapping[str, object], folder: Path, out: Path, variants: Sequence[Variant]
-) -> Plan:
+def _keep(deployment: str, settings: Mapping[str, object], folder: Path, out: Path) -> Plan:
+    try:
+        return _copied(deployment, settings, folder, out)
+    except OSError as error:
+        message = f"The plan cannot be written to {out}: {error.strerror or error}."
+        raise OutsideWorldError(message, hint="choose another folder with --out") from error
+
+
+def _copied(deployment: str, settings: Mapping[str, object], folder: Path, out: Path) -> Plan:
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("*.template.json"):
         old.unlink()
@@ -226,7 +238,6 @@ def _keep(
         findings=assembly.errors,
         nag=assembly.nag,
         settings=settings,
-        variants=tuple(variants),
     )
     written = json.dumps(made.as_json(), indent=2, ensure_ascii=False)
     (out / PLAN_FILE).write_text(written + "\n", encoding="utf-8")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,10 +14,11 @@ import click
 from hostemr.deployment.load import DEPLOYMENTS, assignments, file_context
 from hostemr.deployment.table import has_sizes, settings_of
 from hostemr.errors import EXIT_STATUSES, FindingsError, SettingsError
+from hostemr.operate.check import Findings
 from hostemr.operate.plan import Plan, plans, read_plan
 from hostemr.operate.price import price
 from hostemr.operate.report.contents import Listed
-from hostemr.operate.report.writing import write, write_index
+from hostemr.operate.report.writing import look, write, write_index
 
 
 @click.command(epilog=EXIT_STATUSES)
@@ -69,10 +69,23 @@ def plan(  # noqa: PLR0917, click gives them all by name
     price({}, region=region)  # a region without prices is told before anything is made
     contexts = _contexts(names, size, file, sets)
     before = {name: _earlier(other, name) for name in names} if other else {}
-    made = plans(contexts, out, sizes=True, progress=lambda line: click.echo(line, err=True))
     made_on = datetime.now(tz=UTC).date()
-    listed = list(_written(made, out, region=region, made_on=made_on, before=before))
-    listed.sort(key=lambda one: names.index(one.deployment))
+    listed = []
+    # Linting takes as long as synthesis does, so each plan is linted while the next is synthesized. Spawned: forking
+    # a process that has run threads is not safe.
+    with ProcessPoolExecutor(max_workers=len(names), mp_context=get_context("spawn")) as pool:
+        looked: dict[str, Future[Findings]] = {}
+
+        def ready(one: Plan) -> None:
+            looked[one.deployment] = pool.submit(look, one.templates, region)
+
+        made = plans(contexts, out, sizes=True, progress=lambda line: click.echo(line, err=True), ready=ready)
+        for one in made:
+            found = looked[one.deployment].result()
+            earlier = before.get(one.deployment)
+            folder = out / one.deployment
+            listed.append(write(one, folder, looked=found, region=region, made_on=made_on, before=earlier))
+            click.echo(f"wrote the report of {one.deployment}", err=True)
     index = write_index(out, made_on=made_on)
     if as_json:
         click.echo(json.dumps([_as_json(one, row) for one, row in zip(made, listed, strict=True)], indent=2))
@@ -114,28 +127,6 @@ def _contexts(
 def _earlier(folder: Path, name: str) -> Plan:
     """The plan of this deployment in a folder: its own, or one of several."""
     return read_plan(folder / name if (folder / name).is_dir() else folder)
-
-
-def _written(
-    made: Sequence[Plan], out: Path, *, region: str, made_on: date, before: Mapping[str, Plan]
-) -> Iterator[Listed]:
-    """The rows of the index, as each is done: side by side where there are several and processors for them."""
-    if len(made) == 1 or (os.cpu_count() or 1) == 1:
-        for one in made:
-            yield write(one, out / one.deployment, region=region, made_on=made_on, before=before.get(one.deployment))
-            click.echo(f"wrote the report of {one.deployment}", err=True)
-        return
-    # Spawned: forking a process that has run threads is not safe, and nothing here is worth sharing.
-    with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        waiting: dict[Future[Listed], str] = {
-            pool.submit(
-                write, one, out / one.deployment, region=region, made_on=made_on, before=before.get(one.deployment)
-            ): one.deployment
-            for one in made
-        }
-        for done in as_completed(waiting):
-            yield done.result()
-            click.echo(f"wrote the report of {waiting[done]}", err=True)
 
 
 def _as_json(one: Plan, row: Listed) -> dict[str, object]:

@@ -30,6 +30,14 @@ def with_nag(found: Findings, rows: Sequence[NagRow]) -> Findings:
     return replace(found, findings=tuple(both))
 
 
+def counted(found: Findings) -> tuple[str, str]:
+    """How many findings there are: the worst kind that is open, and the others, such as `1 error` and `5 notes`."""
+    counts = {severity: sum(one.severity == severity for one in found.open) for severity in SEVERITIES}
+    said = [f"{count} {severity}{'s' if count > 1 else ''}" for severity, count in counts.items() if count]
+    accepted = [f"{len(found.accepted)} accepted with a reason"] if found.accepted else []
+    return (said or ["none open"])[0], ", ".join([*said[1:], *accepted])
+
+
 def findings_shown(found: Findings) -> FindingsShown:
     """Open findings, worst first, and accepted ones by reason."""
     accepted: dict[str, list[Finding]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
@@ -26,7 +26,7 @@ from hostemr.operate.rehearsal.creation import Creation, creation
 from hostemr.operate.rehearsal.deletion import Deletion, deletion
 from hostemr.operate.rehearsal.outage import zone_outage
 from hostemr.operate.rehearsal.updating import Update, update
-from hostemr.operate.report.checked import controls_shown, findings_shown, with_nag
+from hostemr.operate.report.checked import controls_shown, counted, findings_shown, with_nag
 from hostemr.operate.report.chosen import settings_shown
 from hostemr.operate.report.contents import Card, Cost, Listed, OutageRow, Page, Tone, WhatIf
 from hostemr.operate.report.page import index_html, page_html
@@ -45,20 +45,26 @@ from hostemr.operate.report.rehearsed import (
     update_lines,
     update_shown,
 )
+from hostemr.operate.template import Template
 
 SUMMARY_FILE = "summary.json"
 _SERVER = "OpenEMR on one server, with encrypted backups to S3, for a small practice."
 
 
-def write(plan: Plan, out: Path, *, region: str, made_on: date, before: Plan | None = None) -> Listed:
+def look(templates: Mapping[str, Template], region: str) -> Findings:
+    """What is wrong with a plan's templates, but for cdk-nag's part: that is in the plan."""
+    return check(templates, region=region, nag=False)
+
+
+def write(plan: Plan, out: Path, *, looked: Findings, region: str, made_on: date, before: Plan | None = None) -> Listed:
     """Write what is told from a plan's templates to its folder `out`; answers its row in the index.
 
-    `before` is an earlier plan to compare with. Raises SettingsError where a region has no prices,
-    OutsideWorldError where a file cannot be written.
+    `looked` is what `look` found, `before` an earlier plan to compare with. Raises SettingsError where a region has
+    no prices, OutsideWorldError where a file cannot be written.
     """
     templates = plan.templates
     bill = price(templates, region=region)
-    found = with_nag(check(templates, region=region, nag=False), plan.nag)
+    found = with_nag(looked, plan.nag)
     made = creation(templates, region=region)
     gone = deletion(templates, region=region, protected=[one.name for one in plan.stacks if one.protected])
     outage = outage_shown(zone_outage(templates, region=region))
@@ -103,7 +109,7 @@ def write(plan: Plan, out: Path, *, region: str, made_on: date, before: Plan | N
         purpose=_purpose(plan),
         monthly=bill.total(),
         kept_monthly=gone.monthly,
-        findings=f"{len(found.open)} open, {len(found.accepted)} accepted",
+        findings=", ".join(part for part in counted(found) if part),
         findings_tone=_findings_tone(found),
         open=len(found.at_least("warning")),
         losing=len(changed.losing) if changed else 0,
@@ -159,7 +165,7 @@ def _cards(
     cost: Cost, found: Findings, *, gone: Deletion, made: Creation, outage: Sequence[OutageRow], changed: Update | None
 ) -> tuple[Card, ...]:
     largest = cost.parts[0] if cost.parts else None
-    accepted = f"{len(found.accepted)} accepted with a reason"
+    worst_findings, others = counted(found)
     worst = outage[0] if outage else None
     touched = [one for one in outage if one.tone != "good"]
     cards = [
@@ -170,7 +176,7 @@ def _cards(
             "plain",
             "cost",
         ),
-        Card("Findings", f"{len(found.open)} open", accepted, _findings_tone(found), "findings"),
+        Card("Findings", worst_findings, others, _findings_tone(found), "findings"),
         Card(
             "A zone fails",
             worst.effect.capitalize() if worst else "Nothing",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -93,11 +95,21 @@ class Backups(Construct):
             "Selection",
             backup_plan_id=plan.ref,
             backup_selection={
-                "selectionName": "DatabaseAndFiles",
+                "selectionName": self._selection_name(),
                 "iamRoleArn": self.role.attr_arn,
                 "resources": [one for arns in resources.values() for one in arns],
             },
         )
+
+    def _selection_name(self) -> str:
+        """A name that changes with what is selected.
+
+        A selection cannot be changed, only replaced, and CloudFormation makes the new one before it deletes the old.
+        AWS's pages do not say that two selections of a plan may have one name. At most 50 characters.
+        """
+        files = cdk.Fn.select(1, cdk.Fn.split("/", self.resources["EFS"][0]))
+        selected = json.dumps(cdk.Stack.of(self).resolve(dict(self.resources)), sort_keys=True)
+        return cdk.Fn.join("-", ["DatabaseAndFiles", hashlib.sha256(selected.encode()).hexdigest()[:6], files])
 
     def _rule(self, name: str, when: str, lifecycle: Mapping[str, int], copy_vault_arn: str | None) -> dict[str, Any]:
         rule: dict[str, Any] = {

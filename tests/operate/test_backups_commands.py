@@ -104,3 +104,25 @@ def test_a_job_that_fails_is_named(cloud: Cloud) -> None:
     cloud.backup.ends_as = "FAILED"
     with pytest.raises(OutsideWorldError, match="backup of old-cluster ended as FAILED: no space"):
         run(cloud, "create", "openemr")
+
+
+def test_points_of_a_pair_that_does_not_serve_are_no_backup_of_the_one_that_does(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind, end in (("EFS", "file-system/fs-before"), ("Aurora", "cluster:before")):
+        cloud.point(kind, 1, ResourceArn=f"arn:aws:any:eu-west-1:123456789012:{end}")
+    with pytest.raises(FindingsError, match="is 7 h old"):
+        run(cloud, "list", "openemr", "--max-age", "2h")
+    assert "1 h old  complete  of a pair that does not serve" in capsys.readouterr().out
+    run(cloud, "list", "openemr", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert [one["of_the_pair_that_serves"] for one in found["sets"]] == [False, True, True]
+    assert found["newest_complete"]["age_hours"] == 7.0
+
+
+def test_each_resource_has_a_token_of_its_own(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    run(cloud, "create", "openemr", "--no-wait", "--token", "before-upgrade")
+    tokens = {token for _, token in cloud.backup.jobs}
+    assert len(tokens) == 2
+    assert all(one.startswith("before-upgrade-") for one in tokens)
+    capsys.readouterr()

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from hostemr.errors import FindingsError, SettingsError
+from hostemr.errors import FindingsError, OutsideWorldError, SettingsError
 from hostemr.operate.recovery.options import Given
 from hostemr.operate.restore_commands import restore
-from tests.operate.recovery.cloud import Cloud
+from tests.operate.recovery.cloud import Cloud, refused
 
 WORD = "openemr-data"
 
@@ -100,3 +100,39 @@ def test_a_time_that_is_none_is_wrong_use(cloud: Cloud) -> None:
 def test_without_a_restore_there_is_nothing_to_do(cloud: Cloud, step: str) -> None:
     with pytest.raises(SettingsError, match="no restore of openemr-data is under way"):
         run(cloud, step)
+
+
+def test_what_was_not_verified_and_the_standstill_are_said_before_the_word(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(cloud, "start")
+    run(cloud, "verify")
+    with pytest.raises(SettingsError):
+        run(cloud, "cutover")
+    assert "Not verified: the database holds an installation and patients." in capsys.readouterr().err
+    run(cloud, "cutover", "--yes", WORD, "--json")
+    assert capsys.readouterr().err == "", "beside JSON there is no talk"
+    with pytest.raises(SettingsError):
+        run(cloud, "rollback")
+    assert "Nobody can work from the first step" in capsys.readouterr().err
+
+
+def test_a_change_goes_on_with_the_bucket_that_it_was_begun_with(cloud: Cloud) -> None:
+    run(cloud, "start")
+    run(cloud, "verify")
+    cloud.failures["cloudformation.create_change_set"] = refused("Throttling")
+    with pytest.raises(OutsideWorldError):
+        run(cloud, "cutover", "--yes", WORD)
+    cloud.failures.clear()
+    with pytest.raises(SettingsError, match="this change was begun with cdk-hnb659fds"):
+        run(cloud, "cutover", "--yes", WORD, "--bucket", "another")
+    run(cloud, "cutover", "--yes", WORD)
+    assert cloud.serving()["FileSystemId"] == "fs-new-1"
+
+
+def test_a_service_stack_that_tells_nothing_is_one_line(cloud: Cloud) -> None:
+    run(cloud, "start")
+    run(cloud, "verify")
+    cloud.cfn.stacks["openemr-service"]["template"]["Outputs"] = {}
+    with pytest.raises(OutsideWorldError, match="The stack openemr-service tells of no ClusterName"):
+        run(cloud, "cutover", "--yes", WORD)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,8 +13,9 @@ import click
 from hostemr.errors import EXIT_STATUSES, FindingsError, RefusedError, SettingsError
 from hostemr.operate.aws import translated
 from hostemr.operate.recovery.backing_up import begin, follow, selected
+from hostemr.operate.recovery.choice import Serving
 from hostemr.operate.recovery.options import Target, on_deployment
-from hostemr.operate.recovery.points import Point, Set, newest_complete, recovery_points, sets
+from hostemr.operate.recovery.points import HALVES, Point, Set, newest_complete, recovery_points, sets
 from hostemr.operate.recovery.site import Site, cluster_of, dissect
 from hostemr.operate.recovery.stack_updates import template_of
 
@@ -44,22 +45,26 @@ def list_backups(target: Target, *, max_age: str, limit: int) -> None:
     allowed = _age(max_age)
     with translated("listing backups"):
         vault = target.site.vault()
-        found = sets(recovery_points(target.site.aws, vault))
-        continuous = _continuous(target.site)
+        points = recovery_points(target.site.aws, vault)
+        serving, continuous = _serving(target.site)
     now = target.patience.now()
-    newest = newest_complete(found, now)
+    # What the vault keeps of a pair that served before a restore is no backup of the one that serves.
+    mine = sets(one for one in points if serving is None or serving.has(one) or one.kind not in HALVES)
+    others = sets(one for one in points if one.kind in HALVES and serving is not None and not serving.has(one))
+    found = sorted((*mine, *others), key=lambda one: one.created, reverse=True)
+    newest = newest_complete(mine, now)
     if target.as_json:
         _print_json(
             {
                 "vault": vault,
                 "continuous": continuous,
                 "newest_complete": newest.as_json(now) if newest else None,
-                "sets": [one.as_json(now) for one in found[:limit]],
+                "sets": [{**one.as_json(now), "of_the_pair_that_serves": one in mine} for one in found[:limit]],
                 "total": len(found),
             }
         )
     else:
-        click.echo("\n".join(_table(found[:limit], now)))
+        click.echo("\n".join(_table(found[:limit], now, others)))
         if len(found) > limit:
             click.echo(f"{len(found) - limit} older ones; --limit {len(found)} shows all")
         if continuous["earliest"]:
@@ -132,16 +137,17 @@ def _age(text: str) -> timedelta:
     return timedelta(hours=int(found[1]) * (24 if found[2] == "d" else 1))
 
 
-def _continuous(where: Site) -> dict[str, str | None]:
-    """Aurora's own continuous backup of the cluster that serves."""
+def _serving(where: Site) -> tuple[Serving | None, dict[str, str | None]]:
+    """The pair that serves, and what Aurora's own continuous backup of its cluster reaches."""
     try:
         _, pair = dissect(where, template_of(where.aws, where.data_stack))
     except RefusedError:
         # In the middle of a cut-over the stack has none for some minutes; the list is wanted all the same.
-        return {"earliest": None, "latest": None}
+        return None, {"earliest": None, "latest": None}
     found = cluster_of(where.aws, pair.cluster)
+    serving = Serving(pair.file_system, frozenset({pair.cluster, str(found.get("DbClusterResourceId"))}))
     moments = {"earliest": found.get("EarliestRestorableTime"), "latest": found.get("LatestRestorableTime")}
-    return {name: _utc(moment) if moment else None for name, moment in moments.items()}
+    return serving, {name: _utc(moment) if moment else None for name, moment in moments.items()}
 
 
 def _judge(newest: Set | None, now: datetime, allowed: timedelta) -> None:
@@ -154,14 +160,15 @@ def _judge(newest: Set | None, now: datetime, allowed: timedelta) -> None:
         raise FindingsError(message, hint=hint)
 
 
-def _table(found: Sequence[Set], now: datetime) -> list[str]:
+def _table(found: Sequence[Set], now: datetime, others: Collection[Set]) -> list[str]:
     if not found:
         return ["no recovery points"]
     lines = []
     for one in found:
         missing = one.missing(now)
         state = f"incomplete: no usable {', '.join(missing)}" if missing else "complete"
-        lines.append(f"{_utc(one.created)}  {_hours(now - one.created)} old  {state}")
+        before = "  of a pair that does not serve" if one in others else ""
+        lines.append(f"{_utc(one.created)}  {_hours(now - one.created)} old  {state}{before}")
         lines += [_line(point) for point in one.points]
     return lines
 

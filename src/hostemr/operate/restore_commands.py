@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hostemr.errors import EXIT_STATUSES, FindingsError
+from hostemr.errors import EXIT_STATUSES, FindingsError, SettingsError
 from hostemr.operate.aws import translated
 from hostemr.operate.recovery import giving_up, journal, restoring
 from hostemr.operate.recovery.journal import Journal
@@ -22,6 +22,7 @@ _BUCKET = click.option(
     "--bucket", metavar="NAME", help="Where templates go on their way to CloudFormation. Default: `cdk bootstrap`'s."
 )
 _POINT = click.option("--point", metavar="ID", help="A recovery point, as `hostemr backups list` shows it.")
+_STANDSTILL = "Nobody can work from the first step until the tasks run again. Let nobody run `cdk deploy` meanwhile."
 _AT = click.option("--at", metavar="TIME", help="A moment, such as 2026-05-04T05:12:00Z; UTC without a zone.")
 
 
@@ -142,8 +143,10 @@ def cutover(target: Target, *, bucket: str | None, yes: str | None) -> None:
                 f"From {record.old.cluster} and {record.old.file_system}",
                 f"to {record.new.cluster} and {record.new.file_system}.",
                 "What was entered since the backup is then to be seen in the old pair only, which is kept.",
-                "Nobody can work from the first step until the tasks run again. Let nobody run `cdk deploy` meanwhile.",
+                _STANDSTILL,
+                *(f"Not verified: {one}." for one in record.data.get("unverified", ())),
             ),
+            quiet=target.as_json and yes is not None,
         )
         restoring.cut_over(record, _stacks(target, bucket, record), target.patience)
     _show(record, as_json=target.as_json)
@@ -169,7 +172,9 @@ def rollback(target: Target, *, bucket: str | None, yes: str | None) -> None:
             what=(
                 f"Back to {record.old.cluster} and {record.old.file_system}.",
                 f"What was entered since the cut-over is then to be seen in {record.new.cluster} only, which is kept.",
+                _STANDSTILL,
             ),
+            quiet=target.as_json and yes is not None,
         )
         restoring.roll_back(record, _stacks(target, bucket, record), target.patience)
     _show(record, as_json=target.as_json)
@@ -228,7 +233,8 @@ def abandon(target: Target, *, yes: str | None) -> None:
         giving_up.may_abandon(record)
         word = record.data["cluster_name"]
         made = [word, *([record.part("file_system")] if record.part("file_system") else [])]
-        confirm(word, yes, what=(f"To be deleted, without a snapshot: {', '.join(made)}",))
+        told = (f"To be deleted, without a snapshot: {', '.join(made)}",)
+        confirm(word, yes, what=told, quiet=target.as_json and yes is not None)
         restoring.abandon(record, target.patience)
     if target.as_json:
         _print_json({"deleted": made})
@@ -239,7 +245,11 @@ def abandon(target: Target, *, yes: str | None) -> None:
 def _stacks(target: Target, bucket: str | None, record: Journal) -> Stacks:
     aws = target.site.aws
     prefix = f"hostemr/restore/{target.site.data_stack}/{record.id}/"
-    return Stacks(aws, target.patience, bucket_for_templates(aws, bucket), prefix)
+    # The stacks' own templates are in the bucket that the change was begun with.
+    begun = record.data.get("bucket")
+    if begun and bucket not in {None, begun}:
+        raise SettingsError([f"--bucket is {bucket!r}; this change was begun with {begun}"], hint="leave --bucket out")
+    return Stacks(aws, target.patience, bucket_for_templates(aws, begun or bucket), prefix)
 
 
 def _described(proposal: Proposal) -> list[str]:
@@ -260,7 +270,7 @@ _NEXT = {
     journal.VERIFIED: "cutover, or abandon",
     journal.SWITCHING: "cutover goes on with it; rollback undoes it",
     journal.SERVING: "close, or rollback",
-    journal.RETURNING: "rollback goes on with it",
+    journal.RETURNING: "rollback goes on with it; cutover goes forward again",
     journal.RETURNED: "close, or cutover again",
     journal.ABANDONING: "abandon goes on with it",
 }

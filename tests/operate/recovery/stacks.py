@@ -22,6 +22,9 @@ class CloudFormation:
         self.change_sets: dict[str, dict[str, Any]] = {}
         self.refuses: dict[str, str] = {}
         self.importers: list[str] = []
+        self.told_wrongly: dict[str, str] = {}
+        self.compares_values = False
+        """Whether a template with the same values is "no update", though its text differs: no page says which."""
 
     def deployed(self, name: str, text: dict[str, Any], resources: dict[str, str]) -> None:
         self.stacks[name] = {
@@ -30,6 +33,7 @@ class CloudFormation:
             "status": "CREATE_COMPLETE",
             "policy": "",
             "events": [],
+            "skipped": {},
             "then": None,
         }
 
@@ -80,7 +84,11 @@ class CloudFormation:
             ending, stack["then"] = stack["then"], None
             ending()
         outputs = [
-            {"OutputKey": name, "OutputValue": self.resolve(StackName, one["Value"])}
+            {
+                "OutputKey": name,
+                "OutputValue": self.told_wrongly.get(name) or self.resolve(StackName, one["Value"]),
+                **({"ExportName": one["Export"]["Name"]} if "Export" in one else {}),
+            }
             for name, one in stack["template"]["Outputs"].items()
         ]
         found = {"StackName": StackName, "StackStatus": status, "CreationTime": NOW, "Outputs": outputs}
@@ -101,6 +109,17 @@ class CloudFormation:
                     "ResourceStatus": "CREATE_COMPLETE",
                 }
                 for name, id_ in stack["resources"].items()
+            ]
+            # What a stack let go of and kept may be listed still.
+            + [
+                {
+                    "LogicalResourceId": name,
+                    "PhysicalResourceId": id_,
+                    "ResourceType": kind,
+                    "ResourceStatus": "DELETE_SKIPPED",
+                }
+                for name, (id_, kind) in stack["skipped"].items()
+                if name not in stack["resources"]
             ]
         }
 
@@ -137,20 +156,26 @@ class CloudFormation:
         if stack["status"].endswith("_IN_PROGRESS"):
             raise refused("ValidationError", "UpdateStack", "is in UPDATE_IN_PROGRESS state and can not be updated")
         assert "Deny" not in (request.get("StackPolicyDuringUpdateBody") or stack["policy"]), "the policy denies it"
-        if text == stack["template"]:
+        if text == stack["template"] or (self.compares_values and self._same_values(StackName, text)):
             raise refused("ValidationError", "UpdateStack", "No updates are to be performed.")
         stack["status"] = "UPDATE_IN_PROGRESS"
         stack["then"] = lambda: self._update(StackName, text)
         return {}
 
+    def _same_values(self, name: str, text: dict[str, Any]) -> bool:
+        before = self.stacks[name]
+        if set(text["Resources"]) != set(before["resources"]):
+            return False
+        return bool(self.resolve(name, text) == self.resolve(name, before["template"]))
+
     def _update(self, name: str, text: dict[str, Any]) -> None:
         stack = self.stacks[name]
-        resources = dict(stack["resources"])
+        resources, skipped = dict(stack["resources"]), dict(stack["skipped"])
         problem = self.refuses.pop(name, "")
         for gone in set(resources) - set(text["Resources"]):
             old = stack["template"]["Resources"][gone]
             assert old.get("DeletionPolicy") == "Retain" or old["Type"] not in PAIR_TYPES, f"{gone} would be deleted"
-            del resources[gone]
+            skipped[gone] = (resources.pop(gone), old["Type"])
         for new in set(text["Resources"]) - set(resources):
             problem = problem or f"{new} would be created, empty"
         before = {name: one.copy() for name, one in self.cloud.rds.instances.items()}
@@ -172,7 +197,7 @@ class CloudFormation:
             stack["events"].insert(0, _event("UPDATE_FAILED", "Custom::Setup", "SetupDone", problem))
             stack["status"] = "UPDATE_ROLLBACK_COMPLETE"
         else:
-            stack |= {"template": text, "resources": resources, "status": "UPDATE_COMPLETE"}
+            stack |= {"template": text, "resources": resources, "skipped": skipped, "status": "UPDATE_COMPLETE"}
 
     def delete_change_set(self, StackName: str, ChangeSetName: str) -> Any:
         if self.change_sets.pop(ChangeSetName, None) is None:

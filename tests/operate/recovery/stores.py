@@ -112,6 +112,16 @@ class Rds:
         self.clusters[DBClusterIdentifier] |= {name: changes[name] for name in known if name in changes}
         return {}
 
+    def enable_http_endpoint(self, ResourceArn: str) -> Any:
+        self.clusters[ResourceArn.rsplit(":", 1)[-1]]["HttpEndpointEnabled"] = True
+        return {}
+
+    def add_role_to_db_cluster(self, DBClusterIdentifier: str, RoleArn: str, FeatureName: str) -> Any:
+        found = self.clusters[DBClusterIdentifier]
+        assert found["Status"] == "available"
+        found.setdefault("AssociatedRoles", []).append({"RoleArn": RoleArn, "FeatureName": FeatureName})
+        return {}
+
     def create_db_instance(self, DBInstanceIdentifier: str, DBClusterIdentifier: str, **_: Any) -> Any:
         if DBInstanceIdentifier in self.instances:
             raise refused("DBInstanceAlreadyExists")
@@ -233,7 +243,7 @@ class Efs:
     def create_access_point(self, ClientToken: str, FileSystemId: str, **_: Any) -> Any:
         for id_, one in self.points.items():
             if (one["ClientToken"], one["FileSystemId"]) == (ClientToken, FileSystemId):
-                return {"AccessPointId": id_}
+                raise refused("AccessPointAlreadyExists", message=id_)
         self._point(f"fsap-{FileSystemId}", FileSystemId, ClientToken)
         return {"AccessPointId": f"fsap-{FileSystemId}"}
 
@@ -273,19 +283,22 @@ class Efs:
 class Ssm:
     def __init__(self) -> None:
         self.parameters: dict[str, str] = {}
+        self.versions: dict[str, int] = {}
 
     def put_parameter(self, Name: str, Value: str, Overwrite: bool, **_: Any) -> Any:
         if Name in self.parameters and not Overwrite:
             raise refused("ParameterAlreadyExists")
         self.parameters[Name] = Value
+        self.versions[Name] = self.versions.get(Name, 0) + 1
+        return {"Version": self.versions[Name]}
 
     def get_parameter(self, Name: str) -> Any:
         if Name not in self.parameters:
             raise refused("ParameterNotFound")
-        return {"Parameter": {"Name": Name, "Value": self.parameters[Name]}}
+        return {"Parameter": {"Name": Name, "Value": self.parameters[Name], "Version": self.versions[Name]}}
 
     def delete_parameter(self, Name: str) -> Any:
-        del self.parameters[Name]
+        del self.parameters[Name], self.versions[Name]
 
 
 class S3:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from hostemr.errors import RefusedError, SettingsError
-from hostemr.operate.recovery.choice import Choice, Window, choose
+from hostemr.operate.recovery.choice import Choice, Serving, Window, choose
 from hostemr.operate.recovery.points import Point, newest_complete, recovery_points, sets
 from tests.operate.recovery.cloud import NOW, VAULT, Cloud
 
+SERVING = Serving("fs-old", frozenset({"old-cluster"}))
 REACH = Window("old-cluster", NOW - timedelta(days=35), NOW - timedelta(minutes=5))
 
 
@@ -24,7 +25,8 @@ def points(cloud: Cloud) -> tuple[Point, ...]:
 def chosen(
     cloud: Cloud, *, window: Window | None = REACH, point: str | None = None, hours: float | None = None
 ) -> Choice:
-    return choose(points(cloud), window=window, now=NOW, point=point, at=ago(hours) if hours is not None else None)
+    at = ago(hours) if hours is not None else None
+    return choose(points(cloud), serving=SERVING, window=window, now=NOW, point=point, at=at)
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def test_half_a_pair_is_refused() -> None:
 
 
 def test_no_files_from_before_the_moment_is_refused(cloud: Cloud) -> None:
-    with pytest.raises(RefusedError, match="no usable recovery point of the files from before"):
+    with pytest.raises(RefusedError, match=r"no usable recovery point of the files from before .*, of the pair"):
         chosen(cloud, hours=100)
 
 
@@ -135,3 +137,40 @@ def test_a_restore_test_is_told_with_its_point(cloud: Cloud) -> None:
     ]
     tested = {point.id: point.tested for point in points(cloud)}
     assert tested == {**dict.fromkeys(tested), "efs-31": ago(3)}
+
+
+def of_another_pair(cloud: Cloud, kind: str, hours: float) -> None:
+    end = "cluster:returned" if kind == "Aurora" else "file-system/fs-returned"
+    cloud.point(kind, hours, number=f"returned-{hours}", ResourceArn=f"arn:aws:any:eu-west-1:123456789012:{end}")
+
+
+def test_files_of_a_pair_that_serves_no_more_are_never_put_to_the_database_that_serves(cloud: Cloud) -> None:
+    of_another_pair(cloud, "EFS", 2)
+    of_another_pair(cloud, "Aurora", 2)
+    assert chosen(cloud).files.id == "efs-7", "the newest, but of a pair that was gone back from"
+    assert chosen(cloud, hours=1).files.id == "efs-7"
+    asked = chosen(cloud, point="efs-returned-2")
+    assert asked.snapshot is not None, "the continuous backup of the cluster that serves knows nothing of these files"
+    assert asked.snapshot.id == "aurora-returned-2"
+    assert chosen(cloud, point="aurora-returned-2").files.id == "efs-returned-2"
+
+
+def test_files_of_another_pair_without_its_database_are_half_a_pair(cloud: Cloud) -> None:
+    of_another_pair(cloud, "EFS", 7)
+    with pytest.raises(RefusedError, match="no database to go with the files"):
+        chosen(cloud, point="efs-returned-7")
+
+
+def test_a_moment_from_before_a_cut_over_is_of_the_pair_that_served_then() -> None:
+    cloud = Cloud()
+    of_another_pair(cloud, "EFS", 31)
+    of_another_pair(cloud, "Aurora", 31)
+    since = Window("old-cluster", ago(10), ago(0.1))
+    found = chosen(cloud, window=since, hours=30.5)
+    assert (found.files.id, found.snapshot and found.snapshot.id) == ("efs-returned-31", "aurora-returned-31")
+
+
+def test_an_aurora_cluster_is_known_by_its_other_id_too(cloud: Cloud) -> None:
+    both = Serving("fs-old", frozenset({"old-cluster", "cluster-ABC"}))
+    cloud.point("Aurora", 400, ResourceArn="arn:aws:rds:eu-west-1:123456789012:cluster:cluster-ABC")
+    assert both.has(points(cloud)[-1])

@@ -14,8 +14,10 @@ from hostemr.operate.recovery.files_task import _SCRIPT, MARK
 RESTORED = "aws-backup-restore_2026-05-04T05-00-00-123Z"
 
 
-def run(place: Path, wanted: str = "default/sqlconf.php default/keys") -> tuple[int, list[str]]:
-    environment = {"PATH": "/usr/bin:/bin", "PLACE": str(place), "SHARE": "sites", "MARK": MARK, "WANTED": wanted}
+def run(
+    place: Path, wanted: str = "default/sqlconf.php default/keys", path: str = "/usr/bin:/bin"
+) -> tuple[int, list[str]]:
+    environment = {"PATH": path, "PLACE": str(place), "SHARE": "sites", "MARK": MARK, "WANTED": wanted}
     done = subprocess.run(["/bin/sh", "-c", _SCRIPT], env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout.splitlines()
 
@@ -41,6 +43,21 @@ def test_the_share_is_moved_to_where_the_access_point_is_rooted_and_counted(plac
     assert found["kib"] >= 5
     assert (place / "sites/default/keys").read_text() == "a key"
     assert not (place / RESTORED / "sites").exists()
+
+
+def test_without_find_it_counts_all_the_same(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    # OpenMRS's image is Amazon Linux, which has none: what its pipe counted was 0 files, for ever.
+    tools = tmp_path_factory.mktemp("tools")
+    for name in ("ls", "grep", "mv", "du", "cut"):
+        (tools / name).symlink_to(f"/usr/bin/{name}")
+    status, lines = run(place, path=str(tools))
+    assert (status, counted(lines)["files"]) == (0, 3)
+
+
+def test_an_empty_share_has_no_files(tmp_path: Path) -> None:
+    (tmp_path / "sites").mkdir()
+    status, lines = run(tmp_path, wanted="")
+    assert (status, counted(lines)["files"]) == (0, 0)
 
 
 def test_run_again_it_finds_it_done(place: Path) -> None:

@@ -13,6 +13,7 @@ from moto import mock_aws
 from hostemr.deployment.applications import APPLICATIONS
 from hostemr.operate.recovery import journal, restoring
 from hostemr.operate.recovery.site import Site, site
+from tests.operate.recovery.account import arn
 from tests.operate.recovery.cloud import DATA, KEY, REGION, Cloud
 
 EMULATED = frozenset({"rds", "efs", "ssm"})
@@ -63,6 +64,7 @@ def cloud() -> Iterator[Cloud]:
         subnets = [one["SubnetId"] for one in emulated("ec2").describe_subnets()["Subnets"]][:2]
         ids = _database(found, subnets) | _files(found, subnets)
         found.cfn.stacks[DATA]["resources"] |= ids
+        found.backup.points[0]["ResourceArn"] = arn("elasticfilesystem", f"file-system/{ids['FileSystem']}")
         found.efs.made = Made(found).made
         yield found
     emulated.cache_clear()

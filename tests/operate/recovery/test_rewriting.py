@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,9 +11,12 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from hostemr.deployment.outputs import export_name, stack_names
 from hostemr.errors import RefusedError
+from hostemr.operate.changes import compare
+from hostemr.operate.order import creation_order
 from hostemr.operate.recovery.files_task import WANTED
 from hostemr.operate.recovery.rewriting import with_pair, without_imports, without_pair
 from hostemr.operate.recovery.switching import _IDENTIFIERS, EXPORTS
+from hostemr.operate.stacks import export_conflicts, stack_order
 from hostemr.operate.stateful import STATEFUL
 from tests.operate.templates import KEEP, att, ref, resource, sub, template
 from tests.stacks.synthesis import synthesize
@@ -100,6 +104,39 @@ def test_the_service_stack_imports_exactly_these_of_the_pair(stacks: tuple[str, 
         if "Export" in one and any(f'"{logical}"' in json.dumps(one["Value"]) for logical in pair_of(data))
     }
     assert of_pair == set(values), outputs
+
+
+def literal_service(application: str, service: Any) -> dict[str, Any]:
+    name, _ = stack_names(application)
+    return without_imports(service, {export_name(name, one): f"new-{one}" for one in EXPORTS})
+
+
+def test_every_template_between_the_pairs_is_one_that_cloudformation_takes(stacks: tuple[str, Any, Any]) -> None:
+    application, data, service = stacks
+    data_name, service_name = stack_names(application)
+    left, pointed = reduced(data), literal_service(application, service)
+    whole = with_pair(left, data, pair_of(data))
+    stages = [(data, service), (data, pointed), (left, pointed), (whole, pointed), (data, pointed), (data, service)]
+    for before, after in pairwise(stages):
+        deployed, wanted = ({data_name: one, service_name: other} for one, other in (before, after))
+        assert export_conflicts(deployed, wanted) == []
+        assert stack_order(wanted) == [(data_name,), (service_name,)]
+        for one in after:
+            # Raises where something refers to what is not there, or in a circle.
+            assert {name for wave in creation_order(one) for name in wave} == set(one["Resources"])
+        # One stack at a time, and nothing is made anew but the reader and what holds no data.
+        assert (before[0] is after[0]) or (before[1] is after[1])
+
+
+def test_the_setup_task_runs_against_the_new_pair_and_the_tasks_wait_for_it(stacks: tuple[str, Any, Any]) -> None:
+    application, _, service = stacks
+    changes = {one.logical_id: one for one in compare(service, literal_service(application, service))}
+    [done] = [name for name, one in service["Resources"].items() if one["Type"] == "Custom::Setup"]
+    assert done in changes, "else it would not run, and nobody would refuse half a pair"
+    [tasks] = [one for one in service["Resources"].values() if one["Type"] == "AWS::ECS::Service"]
+    assert done in tasks["DependsOn"]
+    stateful = {name for name, one in changes.items() if service["Resources"][name]["Type"] in STATEFUL}
+    assert stateful == set()
 
 
 def test_cloudformation_takes_these_types_in_by_these_identifiers() -> None:

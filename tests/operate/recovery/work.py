@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.operate.recovery.account import ACCOUNT, DATA, REGION, ROLE, arn
+from tests.operate.recovery.account import ACCOUNT, DATA, REGION, ROLE, arn, refused
 
 if TYPE_CHECKING:
     from tests.operate.recovery.cloud import Cloud
@@ -26,28 +26,41 @@ class BackupService:
         rest = {"NextToken": str(at + 2)} if at + 2 < len(self.points) else {}
         return {"RecoveryPoints": self.points[at : at + 2], **rest}
 
-    def list_restore_jobs(self, ByStatus: str) -> Any:
-        return {"RestoreJobs": self.tested}
+    def list_restore_jobs(self, ByStatus: str = "", **_: Any) -> Any:
+        if ByStatus:
+            return {"RestoreJobs": self.tested}
+        jobs = [
+            {"RestoreJobId": name, "RecoveryPointArn": job["point"], "Status": self._goes_on(job)}
+            for name, job in self.restores.items()
+        ]
+        return {"RestoreJobs": jobs}
 
-    def start_restore_job(self, IdempotencyToken: str, Metadata: dict[str, str], **_: Any) -> Any:
+    def start_restore_job(
+        self, IdempotencyToken: str, Metadata: dict[str, str], RecoveryPointArn: str, **_: Any
+    ) -> Any:
         assert Metadata["newFileSystem"] == "true"
-        self.restores.setdefault(IdempotencyToken, {"Status": "PENDING", "token": Metadata["CreationToken"]})
+        job = {"Status": "PENDING", "token": Metadata["CreationToken"], "point": RecoveryPointArn}
+        self.restores.setdefault(IdempotencyToken, job)
         return {"RestoreJobId": IdempotencyToken}
 
     def describe_restore_job(self, RestoreJobId: str) -> Any:
         job = self.restores[RestoreJobId]
-        if job["Status"] == "PENDING":
-            job["Status"] = "RUNNING"
-        elif job["Status"] == "RUNNING":
-            job["Status"] = self.ends_as
-            job["fs"] = f"fs-new-{len(self.restores)}"
-            self.cloud.efs.made(job["fs"], restored=True, token=job["token"])
+        self._goes_on(job)
         answer = {"Status": job["Status"], "BackupSizeInBytes": 4096}
         if job["Status"] == "COMPLETED":
             answer["CreatedResourceArn"] = arn("elasticfilesystem", f"file-system/{job['fs']}")
         if job["Status"] == "FAILED":
             answer["StatusMessage"] = "the key may not be used"
         return answer
+
+    def _goes_on(self, job: dict[str, Any]) -> str:
+        if job["Status"] == "PENDING":
+            job["Status"] = "RUNNING"
+        elif job["Status"] == "RUNNING":
+            job["Status"] = self.ends_as
+            job["fs"] = f"fs-new-{len(self.restores)}"
+            self.cloud.efs.made(job["fs"], restored=True, token=job["token"])
+        return str(job["Status"])
 
     def list_backup_selections(self, BackupPlanId: str) -> Any:
         return {"BackupSelectionsList": [{"SelectionId": "selection-1", "BackupPlanId": BackupPlanId}]}
@@ -78,18 +91,20 @@ class Ecs:
         self.cloud = cloud
         self.desired = 2
         self.healthy = True
+        self.deployed = False
         self.definitions: list[dict[str, Any]] = []
         self.tasks: dict[str, dict[str, Any]] = {}
         self.exits_with = 0
 
     def describe_services(self, cluster: str, services: list[str]) -> Any:
         network = {"awsvpcConfiguration": {"subnets": ["subnet-tasks"], "securityGroups": ["sg-clients"]}}
-        rollout = "COMPLETED" if self.healthy or not self.desired else "FAILED"
+        rollout = "COMPLETED" if self.healthy or not self.desired or not self.deployed else "FAILED"
         return {
             "services": [
                 {
                     "desiredCount": self.desired,
                     "runningCount": self.desired if self.healthy else 0,
+                    "pendingCount": 0,
                     "taskDefinition": "worker:1",
                     "networkConfiguration": network,
                     "deployments": [{"status": "PRIMARY", "rolloutState": rollout}],
@@ -112,8 +127,10 @@ class Ecs:
         self.definitions.append(request)
         return {"taskDefinition": {"taskDefinitionArn": f"files:{len(self.definitions)}"}}
 
-    def run_task(self, clientToken: str, **_: Any) -> Any:
-        self.tasks.setdefault(clientToken, {"looks": 0})
+    def run_task(self, clientToken: str, taskDefinition: str, **_: Any) -> Any:
+        task = self.tasks.setdefault(clientToken, {"looks": 0, "definition": taskDefinition})
+        if task["definition"] != taskDefinition:
+            raise refused("ConflictException")
         return {"tasks": [{"taskArn": f"arn/{clientToken}"}], "failures": []}
 
     def describe_tasks(self, cluster: str, tasks: list[str]) -> Any:
@@ -123,8 +140,10 @@ class Ecs:
             return {"tasks": [{"lastStatus": "RUNNING", "containers": [{}]}]}
         return {"tasks": [{"lastStatus": "STOPPED", "containers": [{"exitCode": self.exits_with}]}]}
 
-    def update_service(self, cluster: str, service: str, desiredCount: int) -> Any:
+    def update_service(self, cluster: str, service: str, desiredCount: int, *, forceNewDeployment: bool = False) -> Any:
         self.desired = desiredCount
+        # Without a deployment ECS tells of no failure: the last one stays COMPLETED.
+        self.deployed = forceNewDeployment
 
 
 class Logs:

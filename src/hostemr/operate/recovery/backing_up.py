@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from hostemr.errors import OutsideWorldError
@@ -75,7 +76,9 @@ def begin(site: Site, vault: str, what: Selected, token: str) -> tuple[Job, ...]
             BackupVaultName=vault,
             ResourceArn=resource,
             IamRoleArn=what.role,
-            IdempotencyToken=token,
+            # "Otherwise identical calls" share a token; whether AWS Backup counts another resource as such, it
+            # does not say: the second would be taken for the first, and never be backed up.
+            IdempotencyToken=f"{token}-{sha256(resource.encode()).hexdigest()[:12]}",
             StartWindowMinutes=60,
             CompleteWindowMinutes=720,
             Lifecycle={"DeleteAfterDays": 35},

@@ -22,6 +22,8 @@ from hostemr.operate.recovery.site import cluster_of, mount_targets
 
 HOUR = 60 * MINUTE
 TAG = "hostemr:restore"
+_KEPT = ("BackupRetentionPeriod", "PreferredBackupWindow", "PreferredMaintenanceWindow")
+"""Of a cluster, what a restore does not always take along."""
 
 
 def build(journal: Journal, patience: Patience) -> None:
@@ -128,38 +130,34 @@ def _finish_database(journal: Journal, patience: Patience) -> None:
     name, old = journal.part("cluster"), cluster_of(journal.site.aws, journal.old.cluster)
     available = f"the cluster {name} is restored"
     new = patience.until(available, lambda: _available(aws, name), seconds=12 * HOUR, every=30)
+    # First, since some of what follows wants a cluster with an instance.
+    if not journal.part("writer"):
+        _make_writer(journal)
+    writer = journal.part("writer")
+    patience.until(f"the database {writer} runs", lambda: _runs(rds, writer), seconds=2 * HOUR)
+    changes: dict[str, Any] = {one: old[one] for one in _KEPT if new.get(one) != old[one]}
     if not new.get("MasterUserSecret"):
         # A restored cluster has the master's old password, which nobody knows.
-        changes: dict[str, Any] = {"ManageMasterUserPassword": True}
+        changes["ManageMasterUserPassword"] = True
         key = (old.get("MasterUserSecret") or {}).get("KmsKeyId")
         if key:
             changes["MasterUserSecretKmsKeyId"] = key
-        rds.modify_db_cluster(
-            DBClusterIdentifier=name,
-            ApplyImmediately=True,
-            BackupRetentionPeriod=old["BackupRetentionPeriod"],
-            PreferredBackupWindow=old["PreferredBackupWindow"],
-            PreferredMaintenanceWindow=old["PreferredMaintenanceWindow"],
-            **changes,
-        )
+    if changes:
+        rds.modify_db_cluster(DBClusterIdentifier=name, ApplyImmediately=True, **changes)
+    patience.until(
+        "RDS makes the master's credential",
+        lambda: (cluster_of(aws, name).get("MasterUserSecret") or {}).get("SecretStatus") == "active" or None,
+        seconds=HOUR,
+    )
+    patience.until(f"the cluster {name} can be changed again", lambda: _available(aws, name), seconds=HOUR)
     if old.get("HttpEndpointEnabled") and not new.get("HttpEndpointEnabled"):
         rds.enable_http_endpoint(ResourceArn=new["DBClusterArn"])
     has = {role["RoleArn"] for role in new.get("AssociatedRoles", ())}
     for role in old.get("AssociatedRoles", ()):
         if role["RoleArn"] not in has:
             rds.add_role_to_db_cluster(
-                DBClusterIdentifier=name, RoleArn=role["RoleArn"], FeatureName=role["FeatureName"]
+                DBClusterIdentifier=name, RoleArn=role["RoleArn"], FeatureName=role.get("FeatureName", "")
             )
-    if not journal.part("writer"):
-        _make_writer(journal)
-    patience.until(
-        f"the database {journal.part('writer')} runs", lambda: _runs(rds, journal.part("writer")), seconds=2 * HOUR
-    )
-    patience.until(
-        "RDS makes the master's credential",
-        lambda: (cluster_of(aws, name).get("MasterUserSecret") or {}).get("SecretStatus") == "active" or None,
-        seconds=HOUR,
-    )
 
 
 def _available(aws: Any, name: str) -> dict[str, Any] | None:
@@ -259,8 +257,8 @@ def _mount(journal: Journal, patience: Patience) -> None:
 
     def look() -> dict[str, str] | None:
         found = mount_targets(aws, name)
-        ready = all(target["LifeCycleState"] == "available" for target in found)
-        return {target["SubnetId"]: target["MountTargetId"] for target in found} if ready else None
+        usable = {one["SubnetId"]: one["MountTargetId"] for one in found if one["LifeCycleState"] == "available"}
+        return usable if set(journal.old.mount_targets) == set(usable) else None
 
     targets = patience.until("the new file system can be mounted", look, seconds=HOUR)
     journal.write_part(mount_targets=targets)
@@ -290,13 +288,17 @@ def _open_access_point(journal: Journal, patience: Patience) -> None:
         request: dict[str, Any] = {"RootDirectory": old["RootDirectory"]}
         if old.get("PosixUser"):
             request["PosixUser"] = old["PosixUser"]
-        made = efs.create_access_point(
-            ClientToken=f"hostemr-restore-{journal.id}",
-            FileSystemId=journal.part("file_system"),
-            Tags=_tags(journal),
-            **request,
-        )
-        journal.write_part(access_point=made["AccessPointId"])
+        token, system = f"hostemr-restore-{journal.id}", journal.part("file_system")
+        # Asked twice with the same token, EFS answers AccessPointAlreadyExists.
+        there = [
+            one["AccessPointId"]
+            for one in efs.describe_access_points(FileSystemId=system)["AccessPoints"]
+            if one.get("ClientToken") == token
+        ]
+        if not there:
+            made = efs.create_access_point(ClientToken=token, FileSystemId=system, Tags=_tags(journal), **request)
+            there = [made["AccessPointId"]]
+        journal.write_part(access_point=there[0])
     name = journal.part("access_point")
     patience.until(
         "the access point is there",

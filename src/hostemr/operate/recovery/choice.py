@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,19 @@ class Window:
     def holds(self, moment: datetime) -> bool:
         """Whether the database can be restored to that moment."""
         return self.earliest <= moment <= self.latest
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The pair that serves, by the ends of its ARNs; RDS has two ids for a cluster."""
+
+    file_system: str
+    cluster: frozenset[str]
+
+    def has(self, point: Point) -> bool:
+        """Whether a point is of it. A vault keeps the points of pairs that served before, too."""
+        end = re.split("[:/]", point.resource)[-1]
+        return end == self.file_system if point.kind == FILES else end in self.cluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +65,7 @@ class Choice:
 def choose(
     points: Sequence[Point],
     *,
+    serving: Serving,
     window: Window | None,
     now: datetime,
     point: str | None = None,
@@ -59,18 +74,26 @@ def choose(
     """The files' newest usable recovery point, or the one asked for, and the database as it was when that one began.
 
     With `at` the database is as it was then, and the files as they were at or before it. Outside of Aurora's window
-    the database comes from the nearest snapshot. Raises SettingsError for what cannot be asked, RefusedError where a
-    half is missing: half a pair is worth nothing.
+    the database comes from the nearest snapshot. Both halves are of the pair that serves, or neither is: files of a
+    pair that served before are taken where they are asked for, and then with a snapshot. Raises SettingsError for what
+    cannot be asked, RefusedError where a half is missing: half a pair is worth nothing.
     """
     if point is not None and at is not None:
         raise SettingsError(["--point and --at are both given"], hint="give one of them")
     if at is not None and at > now:
         raise SettingsError([f"--at is {at:%Y-%m-%d %H:%M}, which is still to come"])
-    files = _asked(points, point, now) if point is not None else _newest_files(points, now, at)
+    mine = [one for one in points if serving.has(one)]
+    if point is not None:
+        files = _asked(points, point, now, serving)
+    else:
+        # Before its own beginning a restored cluster knows nothing: that time is the pair's from before.
+        within = at is None or (window is not None and window.holds(at))
+        files = _newest_files(mine if within else points, now, at)
     moment = at or files.created
-    if window is not None and window.holds(moment):
+    own = serving.has(files)
+    if own and window is not None and window.holds(moment):
         return Choice(files=files, moment=moment, snapshot=None, notes=_notes(files, moment, "as it was then"))
-    snapshot = _nearest_snapshot(points, moment, now)
+    snapshot = _nearest_snapshot([one for one in points if serving.has(one) == own], moment, now)
     if snapshot is None:
         reach = f"{window.earliest:%Y-%m-%d %H:%M} to {window.latest:%Y-%m-%d %H:%M}" if window else "nothing"
         raise RefusedError(
@@ -88,12 +111,13 @@ def _newest_files(points: Sequence[Point], now: datetime, before: datetime | Non
     ]
     if not usable:
         which = f" from before {_utc(before)}" if before else ""
-        message = f"The vault has no usable recovery point of the files{which}."
-        raise RefusedError(message, hint="`hostemr backups list` shows what there is")
+        message = f"The vault has no usable recovery point of the files{which}, of the pair that serves."
+        hint = "`hostemr backups list` shows what there is; --point takes one of a pair that served before"
+        raise RefusedError(message, hint=hint)
     return max(usable, key=lambda one: one.created)
 
 
-def _asked(points: Sequence[Point], asked: str, now: datetime) -> Point:
+def _asked(points: Sequence[Point], asked: str, now: datetime, serving: Serving) -> Point:
     found = [one for one in points if asked in {one.arn, one.id} or (len(asked) >= 8 and one.id.startswith(asked))]
     if len(found) != 1:
         problem = "is in the vault more than once; give more of it" if found else "is no recovery point of the vault"
@@ -109,7 +133,10 @@ def _asked(points: Sequence[Point], asked: str, now: datetime) -> Point:
     near = [
         other
         for other in points
-        if other.kind == FILES and other.usable(now) and abs(other.created - one.created) <= TOGETHER
+        if other.kind == FILES
+        and other.usable(now)
+        and abs(other.created - one.created) <= TOGETHER
+        and serving.has(other) == serving.has(one)
     ]
     if not near:
         message = f"The database's point {one.id} has no point of files within two hours of it."

@@ -35,7 +35,9 @@ if [ ! -e "$SHARE" ]; then
     [ -n "$found" ] || { echo "no restored share $SHARE"; ls -A; exit 2; }
     mv -- "$found" "$SHARE"
 fi
-files=$(find "$SHARE" -type f | wc -l) || exit 3
+# The image of OpenMRS is Amazon Linux, which has no `find`.
+ls -lnAR "$SHARE" > /dev/null || exit 3
+files=$(ls -lnAR "$SHARE" | grep -c '^-') || [ "$files" = 0 ] || exit 3
 bytes=$(du -sk "$SHARE" | cut -f1) || exit 3
 missing=
 for one in $WANTED; do
@@ -70,16 +72,21 @@ def arrange(journal: Journal, patience: Patience) -> None:
         return
     site = journal.site
     ecs = site.aws.client("ecs")
-    told = site.outputs(site.service_stack)
-    cluster = told[outputs.CLUSTER]
-    service = ecs.describe_services(cluster=cluster, services=[told[outputs.SERVICE]])["services"][0]
+    cluster, name = (site.output(site.service_stack, one) for one in (outputs.CLUSTER, outputs.SERVICE))
+    found = ecs.describe_services(cluster=cluster, services=[name])["services"]
+    if not found:
+        raise OutsideWorldError(f"There is no service {name} in the cluster {cluster}.")
+    service = found[0]
     worker = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
     share = path_of_share(journal)
     if "task" not in journal.data:
-        definition = ecs.register_task_definition(**_definition(journal, worker, share))["taskDefinition"]
+        if "task_definition" not in journal.data:
+            # Noted before it is used: ECS refuses the token of a task with another definition.
+            definition = ecs.register_task_definition(**_definition(journal, worker, share))["taskDefinition"]
+            journal.write(task_definition=definition["taskDefinitionArn"])
         started = ecs.run_task(
             cluster=cluster,
-            taskDefinition=definition["taskDefinitionArn"],
+            taskDefinition=journal.data["task_definition"],
             launchType="FARGATE",
             platformVersion="1.4.0",
             networkConfiguration=service["networkConfiguration"],
@@ -102,6 +109,7 @@ def arrange(journal: Journal, patience: Patience) -> None:
         # The next run starts another.
         attempts = int(journal.data.get("task_attempt", 0)) + 1
         journal.data.pop("task")
+        journal.data.pop("task_definition")
         journal.write(task_attempt=attempts)
         why = STATUSES.get(ended.get("exit", -1)) or ended.get("reason") or "see its log"
         said = f" ({lines[-1]})" if lines else ""

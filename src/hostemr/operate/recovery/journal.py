@@ -39,6 +39,8 @@ class Journal:
 
     site: Site
     data: dict[str, Any] = field(default_factory=dict)
+    version: int = 0
+    """Of the parameter, as Systems Manager counts: how another run that writes is noticed."""
 
     @property
     def name(self) -> str:
@@ -86,7 +88,10 @@ class Journal:
         self.data = dict(data)
 
     def write(self, **changes: Any) -> None:
-        """Change some of it, and keep that before anything else is done."""
+        """Change some of it, and keep that before anything else is done.
+
+        Raises RefusedError where another run has written since this one read or wrote last: two must not go on at once.
+        """
         changed = {**self.data, **changes}
         self._put(changed, overwrite=True)
         self.data = changed
@@ -104,8 +109,18 @@ class Journal:
                 raise
         self.data = {}
 
+    def claim(self) -> None:
+        """Write it unchanged: another run that has it open stops at its next write."""
+        self.write(runs=int(self.data.get("runs", 0)) + 1)
+
     def _put(self, data: Mapping[str, Any], *, overwrite: bool) -> None:
-        self.site.aws.client("ssm").put_parameter(
+        ssm = self.site.aws.client("ssm")
+        # Systems Manager has no conditional write. So it is looked at before, and the count of writes after.
+        if overwrite:
+            now = read(self.site)
+            if now is None or now.version > self.version:
+                raise self._another()
+        answer = ssm.put_parameter(
             Name=self.name,
             Value=json.dumps(data, sort_keys=True, separators=(",", ":")),
             Type="String",
@@ -113,6 +128,14 @@ class Journal:
             Tier="Intelligent-Tiering",
             Overwrite=overwrite,
         )
+        version = int(answer["Version"])
+        if overwrite and version != self.version + 1:
+            raise self._another()
+        self.version = version
+
+    def _another(self) -> RefusedError:
+        message = f"Another run has changed the restore {self.id} meanwhile: this one stops."
+        return RefusedError(message, hint="`hostemr restore status` tells where it stands; let one person go on")
 
 
 def read(site: Site) -> Journal | None:
@@ -126,4 +149,5 @@ def read(site: Site) -> Journal | None:
             raise
         return None
     journal.data = json.loads(answer["Parameter"]["Value"])
+    journal.version = int(answer["Parameter"]["Version"])
     return journal

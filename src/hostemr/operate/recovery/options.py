@@ -61,9 +61,12 @@ def on_deployment(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def confirm(word: str, yes: str | None, *, what: Iterable[str]) -> None:
-    """Say what will happen, and want the word typed, or given by --yes. Raises SettingsError for any other."""
-    for line in what:
+def confirm(word: str, yes: str | None, *, what: Iterable[str], quiet: bool = False) -> None:
+    """Say what will happen, and want the word typed, or given by --yes. Raises SettingsError for any other.
+
+    `quiet` says nothing: beside --json, where the word is given, stderr is for errors that are JSON.
+    """
+    for line in () if quiet else what:
         click.echo(line, err=True)
     if yes is None and sys.stdin.isatty():
         yes = click.prompt(f"Type {word} to go on", err=True, default="", show_default=False)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from hostemr.errors import FindingsError, RefusedError, SettingsError
 from hostemr.operate.aws import error_code
 from hostemr.operate.recovery import giving_up, journal, verifying
 from hostemr.operate.recovery.building import build
-from hostemr.operate.recovery.choice import Choice, Window, choose
+from hostemr.operate.recovery.choice import Choice, Serving, Window, choose
 from hostemr.operate.recovery.journal import Journal
 from hostemr.operate.recovery.patience import Patience
 from hostemr.operate.recovery.points import recovery_points
@@ -30,6 +30,8 @@ class Proposal:
     choice: Choice
     anatomy: Anatomy
     serving: Pair
+    asked: Mapping[str, str | None] = field(default_factory=dict)
+    """--point and --at as they were given, to know them again."""
 
     def as_json(self) -> dict[str, Any]:
         """For --json."""
@@ -41,14 +43,18 @@ def propose(site: Site, patience: Patience, *, point: str | None, at: datetime |
     vault = site.vault()
     anatomy, serving = dissect(site, template_of(site.aws, site.data_stack))
     points = recovery_points(site.aws, vault)
-    window = _window(site, serving.cluster)
-    chosen = choose(points, window=window, now=patience.now(), point=point, at=at)
-    return Proposal(chosen, anatomy, serving)
+    found = _cluster(site, serving.cluster)
+    window = None
+    if "EarliestRestorableTime" in found and "LatestRestorableTime" in found:
+        window = Window(serving.cluster, found["EarliestRestorableTime"], found["LatestRestorableTime"])
+    ids = Serving(serving.file_system, frozenset({serving.cluster, str(found.get("DbClusterResourceId"))}))
+    chosen = choose(points, serving=ids, window=window, now=patience.now(), point=point, at=at)
+    return Proposal(chosen, anatomy, serving, {"point": point, "at": at.isoformat() if at else None})
 
 
-def _window(site: Site, cluster: str) -> Window | None:
+def _cluster(site: Site, cluster: str) -> dict[str, Any]:
     try:
-        found = cluster_of(site.aws, cluster)
+        return cluster_of(site.aws, cluster)
     except ClientError as error:
         if error_code(error) != "DBClusterNotFoundFault":
             raise
@@ -56,9 +62,6 @@ def _window(site: Site, cluster: str) -> Window | None:
             f"The cluster {cluster} is gone: a new one takes its network, key and settings from it.",
             hint="restore its snapshot with `aws rds restore-db-cluster-from-snapshot` under the same name",
         ) from error
-    if "EarliestRestorableTime" not in found or "LatestRestorableTime" not in found:
-        return None
-    return Window(cluster, found["EarliestRestorableTime"], found["LatestRestorableTime"])
 
 
 def start(site: Site, proposal: Proposal, patience: Patience) -> Journal:
@@ -73,6 +76,7 @@ def start(site: Site, proposal: Proposal, patience: Patience) -> Journal:
         {
             "id": number,
             "phase": journal.BUILDING,
+            "asked": dict(proposal.asked),
             "began": patience.now().isoformat(),
             "files_point": {
                 "arn": chosen.files.arn,
@@ -96,14 +100,16 @@ def start(site: Site, proposal: Proposal, patience: Patience) -> Journal:
 def go_on(record: Journal, patience: Patience) -> None:
     """Take up the making of the new pair where it was left. Does nothing where it is made."""
     if record.phase == journal.BUILDING:
+        record.claim()
         build(record, patience)
 
 
 def same(record: Journal, *, point: str | None, at: datetime | None) -> None:
     """Whether what is asked for is what is under way. Raises RefusedError where it is another moment or point."""
-    taken = record.data["files_point"]["arn"]
-    if (point is not None and point not in {taken, taken.rsplit(":", 1)[-1]}) or (
-        at is not None and at != datetime.fromisoformat(record.data["moment"])
+    taken, asked = record.data["files_point"]["arn"], record.data.get("asked", {})
+    moments = {datetime.fromisoformat(one) for one in (record.data["moment"], asked.get("at")) if one}
+    if (point is not None and point not in {taken, taken.rsplit(":", 1)[-1], asked.get("point")}) or (
+        at is not None and at not in moments
     ):
         message = f"The restore {record.id} is under way, of another point or moment."
         raise RefusedError(
@@ -127,7 +133,7 @@ def check(record: Journal) -> tuple[Check, ...]:
         raise RefusedError("The new pair is not made yet.", hint="`hostemr restore start` goes on with it")
     found = verifying.verify(record)
     if record.phase == journal.BUILT and not wrong(found):
-        record.write(phase=journal.VERIFIED)
+        record.write(phase=journal.VERIFIED, unverified=[one.question for one in found if one.good is None])
     return found
 
 
@@ -138,7 +144,7 @@ def wrong(checks: Sequence[Check]) -> list[Check]:
 
 def may_cut_over(record: Journal) -> None:
     """Raises RefusedError where the new pair is not verified, or serves already."""
-    if record.phase not in {journal.VERIFIED, journal.SWITCHING, journal.RETURNED}:
+    if record.phase not in {journal.VERIFIED, journal.SWITCHING, journal.RETURNING, journal.RETURNED}:
         raise RefusedError(
             f"There is nothing to cut over to: {journal.MEANINGS[record.phase]}.",
             hint="`hostemr restore verify` comes first" if record.phase == journal.BUILT else "",
@@ -148,7 +154,8 @@ def may_cut_over(record: Journal) -> None:
 def cut_over(record: Journal, stacks: Stacks, patience: Patience) -> None:
     """Put the new pair in the old one's place. Raises as `may_cut_over` and `Switch.run` do."""
     may_cut_over(record)
-    if record.phase != journal.SWITCHING:
+    # A way back that does not end, since the old pair is no good, goes forward again without a question of the old.
+    if record.phase not in {journal.SWITCHING, journal.RETURNING}:
         _still_good(record)
     Switch(record, stacks, patience).run()
 

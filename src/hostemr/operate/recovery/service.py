@@ -32,23 +32,29 @@ class Service:
         if self.desired() != 0:
             self._ecs.update_service(cluster=self.cluster, service=self.name, desiredCount=0)
         self.patience.until(
-            "the last task stops", lambda: self._now()["runningCount"] == 0 or None, seconds=30 * MINUTE
+            "the last task stops",
+            lambda: sum(self._now()[one] for one in ("runningCount", "pendingCount")) == 0 or None,
+            seconds=30 * MINUTE,
         )
 
     def start(self, tasks: int) -> None:
         """As many tasks as before, healthy, and scaling again. Raises OutsideWorldError where they do not come up."""
         if self.desired() < tasks:
-            self._ecs.update_service(cluster=self.cluster, service=self.name, desiredCount=tasks)
+            # As a deployment: only of one does ECS tell whether its tasks became healthy, and gives it up if not.
+            self._ecs.update_service(
+                cluster=self.cluster, service=self.name, desiredCount=tasks, forceNewDeployment=True
+            )
         self._scaling(suspended=False)
 
         def look() -> bool | None:
             found = self._now()
-            newest: dict[str, Any] = next(
-                (one for one in found.get("deployments", ()) if one["status"] == "PRIMARY"), {}
-            )
-            if newest.get("rolloutState") == "FAILED":
-                why = newest.get("rolloutStateReason", "ECS gives no reason")
-                raise OutsideWorldError(f"The tasks do not become healthy: {why}")
+            deployments = found.get("deployments", ())
+            newest: dict[str, Any] = next((one for one in deployments if one["status"] == "PRIMARY"), {})
+            # After a failure the circuit breaker makes the deployment of before the primary one again.
+            for one in deployments:
+                why = one.get("rolloutStateReason", "ECS gives no reason")
+                if one.get("rolloutState") == "FAILED" or "circuit breaker" in why:
+                    raise OutsideWorldError(f"The tasks do not become healthy: {why}")
             return (found["runningCount"] >= tasks and newest.get("rolloutState") == "COMPLETED") or None
 
         self.patience.until(f"{tasks} tasks run and are healthy", look, seconds=60 * MINUTE)
@@ -82,5 +88,5 @@ class Service:
 
 def service_of(site: Site, patience: Patience) -> Service:
     """The service of a deployment. Raises OutsideWorldError where its stack is not there."""
-    told = site.outputs(site.service_stack)
-    return Service(site, patience, told[outputs.CLUSTER], told[outputs.SERVICE])
+    cluster, name = (site.output(site.service_stack, one) for one in (outputs.CLUSTER, outputs.SERVICE))
+    return Service(site, patience, cluster, name)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from hostemr.deployment import outputs
 from hostemr.deployment.application import Application
 from hostemr.errors import OutsideWorldError, RefusedError
-from hostemr.operate.aws import Aws, pages, stack_outputs
+from hostemr.operate.aws import Aws, error_code, pages, stack_outputs
 
 CLUSTER, INSTANCE = "AWS::RDS::DBCluster", "AWS::RDS::DBInstance"
 FILE_SYSTEM, MOUNT_TARGET, ACCESS_POINT = "AWS::EFS::FileSystem", "AWS::EFS::MountTarget", "AWS::EFS::AccessPoint"
@@ -51,12 +53,21 @@ class Site:
         """What a stack tells. Raises OutsideWorldError where it is not there."""
         return stack_outputs(self.aws, stack)
 
+    def output(self, stack: str, name: str) -> str:
+        """One output of a stack. Raises OutsideWorldError where the stack, or the output, is not there."""
+        found = self.outputs(stack).get(name)
+        if not found:
+            raise OutsideWorldError(f"The stack {stack} tells of no {name}.", hint="is it hostemr's, and whole?")
+        return found
+
+    def exports(self, stack: str) -> dict[str, str]:
+        """What a stack exports now, by the exports' names."""
+        found = self.aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+        return {one["ExportName"]: one["OutputValue"] for one in found.get("Outputs", ()) if "ExportName" in one}
+
     def vault(self) -> str:
         """The backup vault's name. Raises OutsideWorldError where the data stack has none."""
-        name = self.outputs(self.data_stack).get(outputs.BACKUP_VAULT)
-        if not name:
-            raise OutsideWorldError(f"The stack {self.data_stack} tells of no backup vault ({outputs.BACKUP_VAULT}).")
-        return name
+        return self.output(self.data_stack, outputs.BACKUP_VAULT)
 
     def resources(self) -> dict[str, StackResource]:
         """The data stack's resources by logical id."""
@@ -69,7 +80,8 @@ class Site:
         return {
             one["LogicalResourceId"]: StackResource(one["ResourceType"], one.get("PhysicalResourceId", ""))
             for one in found
-            if not one["ResourceStatus"].startswith("DELETE_COMPLETE")
+            # DELETE_SKIPPED is what the stack let go of and kept: it is the stack's no more.
+            if not one["ResourceStatus"].startswith("DELETE_") or one["ResourceStatus"] == "DELETE_FAILED"
         }
 
 
@@ -126,9 +138,14 @@ def dissect(where: Site, template: Mapping[str, Any]) -> tuple[Anatomy, Pair]:
     # The reader is no part of the pair: it holds nothing, and CloudFormation makes another.
     cluster, writer = one(CLUSTER), one(INSTANCE, kept=True)
     file_system, access_point = one(FILE_SYSTEM), one(ACCESS_POINT)
-    subnets = {
-        target["MountTargetId"]: target["SubnetId"] for target in mount_targets(where.aws, found[file_system].physical)
-    }
+    try:
+        mounted = mount_targets(where.aws, found[file_system].physical)
+    except ClientError as error:
+        if error_code(error) != "FileSystemNotFound":
+            raise
+        message = f"The file system {found[file_system].physical} is gone: a new one takes its settings from it."
+        raise RefusedError(message, hint="restore its recovery point with `aws backup start-restore-job`") from error
+    subnets = {target["MountTargetId"]: target["SubnetId"] for target in mounted}
     targets = {name: resource.physical for name, resource in found.items() if resource.type == MOUNT_TARGET}
     strange = sorted(set(targets.values()) ^ set(subnets))
     if strange:

@@ -12,9 +12,11 @@ from botocore.exceptions import ClientError
 from hostemr.errors import OutsideWorldError, RefusedError, SettingsError
 from hostemr.operate.aws import Aws, error_code
 from hostemr.operate.recovery.patience import MINUTE, Patience
+from hostemr.operate.stateful import STATEFUL
 from hostemr.operate.template import canonical, parse_template
 
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
+_MARK = "hostemr:restore"
 OPEN = json.dumps({"Statement": [{"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}]})
 SHUT = json.dumps({"Statement": [{"Effect": "Deny", "Action": "Update:*", "Principal": "*", "Resource": "*"}]})
 """Stack policies. While one pair gives way to another, nobody's `cdk deploy` may bring the other back."""
@@ -60,19 +62,30 @@ class Stacks:
         if canonical(self.template(stack)) == canonical(template):
             return
         self.patience.tell(f"{stack}: {name}")
+        if not self._begun(stack, self.keep(name, template)) and not self._begun(
+            # The values are the same, the text is not: with literals left in it, the next change of the pair would
+            # not know what to change. A resource's metadata counts as a change, and changes nothing.
+            stack,
+            self.keep(f"{name}-marked", _marked(template, name)),
+        ):
+            raise UpdateFailed(f"{stack}: CloudFormation sees no change in the template {name}, which differs.")
+        self._ended(stack, "UPDATE_COMPLETE")
+
+    def _begun(self, stack: str, key: str) -> bool:
+        """Whether an update began; False where CloudFormation says that there is nothing to update."""
         try:
             self._cloudformation.update_stack(
                 StackName=stack,
-                TemplateURL=self._url(self.keep(name, template)),
+                TemplateURL=self._url(key),
                 Capabilities=_CAPABILITIES,
                 Parameters=self._parameters(stack),
                 StackPolicyDuringUpdateBody=OPEN,
             )
         except ClientError as error:
             if error_code(error) == "ValidationError" and "No updates are to be performed" in str(error):
-                return
+                return False
             raise
-        self._ended(stack, "UPDATE_COMPLETE")
+        return True
 
     def take_in(
         self, stack: str, name: str, template: Mapping[str, Any], resources: Sequence[Mapping[str, Any]]
@@ -173,6 +186,17 @@ class Stacks:
     def _url(self, key: str) -> str:
         suffix = ".cn" if self.aws.region.startswith("cn-") else ""
         return f"https://{self.bucket}.s3.{self.aws.region}.amazonaws.com{suffix}/{key}"
+
+
+def _marked(template: Mapping[str, Any], mark: str) -> dict[str, Any]:
+    """The template with a word of ours in the metadata of one resource that holds no data, or without it again."""
+    name = min(name for name, one in template["Resources"].items() if one["Type"] not in STATEFUL)
+    one = template["Resources"][name]
+    metadata = dict(one.get("Metadata", {}))
+    if metadata.pop(_MARK, None) is None:
+        metadata[_MARK] = mark
+    changed = {**one, "Metadata": metadata}
+    return {**template, "Resources": {**template["Resources"], name: changed}}
 
 
 def template_of(aws: Aws, stack: str) -> dict[str, Any]:

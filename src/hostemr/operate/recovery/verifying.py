@@ -77,14 +77,18 @@ def _rows(journal: Journal) -> Iterator[Check]:
     try:
         found = {what: _asked(aws, clusters[0], sql) for what, sql in statements.items()}
     except ClientError as error:
-        yield Check(question, None, f"the Data API answers {error_code(error)}")
+        # A table that is not there is an answer: nothing was ever installed in this database.
+        missing = any(one in str(error) for one in ("doesn't exist", "Unknown database"))
+        yield Check(question, False if missing else None, f"the Data API answers {error_code(error)}")
         return
     try:
         before = str(_asked(aws, clusters[1], statements["patients"]))
     except ClientError:
         before = "unknown, it may be what the restore is for"
     detail = f"state {found['state']}, {found['patients']} patients (the old pair: {before})"
-    yield Check(question, found["state"] == "installed" and int(found["patients"] or 0) > 0, detail)
+    # A clinic that has no patient yet has none in its backup either.
+    patients = int(found["patients"] or 0) > 0 or before == "0"
+    yield Check(question, found["state"] == "installed" and patients, detail)
 
 
 def _asked(aws: Any, cluster: dict[str, Any], sql: str) -> Any:

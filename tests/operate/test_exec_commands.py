@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ import pytest
 from hostemr.errors import OutsideWorldError, SettingsError
 from hostemr.operate.aws import Account
 from hostemr.operate.exec_commands import exec_command
-from hostemr.operate.reach.shell import Marked, StatusReader
+from hostemr.operate.reach.plugin import find_plugin
+from hostemr.operate.reach.shell import Marked, StatusReader, run_command
+from hostemr.operate.reach.tasks import Place
 from tests.operate.reach.aws_stand_in import Answer, Refused, StandIn
 from tests.operate.reach.deployment import RUNTIME, TASK, TOKEN, deploy, install_plugin, started, task
 
@@ -110,6 +113,21 @@ class TestCommand:
     def test_one_that_is_not_there_fails_as_in_a_shell(self, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
         assert _run("--", "no-such-program") == 127
         assert b"not found" in capfdbinary.readouterr().out
+
+    def test_it_ends_when_nobody_reads_any_more(self, aws: StandIn, plugin: Path) -> None:
+        """As with `| head -1`, of a command that then says nothing for long."""
+
+        def closed(output: bytes) -> None:
+            if output:
+                raise BrokenPipeError
+
+        place = Place("clinic", TASK, "openemr", RUNTIME)
+        marked = Marked(("/bin/sh", "-c", "echo one; sleep 30"), with_input=False)
+        began = time.monotonic()
+        with pytest.raises(BrokenPipeError):
+            run_command(_account(), find_plugin(str(plugin)), place, marked, write=closed, talk=print)
+        assert time.monotonic() - began < 10
+        assert len(aws.requests("TerminateSession")) == 1
 
     def test_a_container_without_a_shell_is_told(self, aws: StandIn, plugin: Path) -> None:
         def execute(request: Mapping[str, Any]) -> Answer:

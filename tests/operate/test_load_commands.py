@@ -61,6 +61,35 @@ def test_a_password_is_nowhere_in_what_is_left(
     assert PASSWORD not in shown.out + shown.err + report.read_text(encoding="utf-8")
 
 
+def test_the_report_is_there_although_nobody_reads_the_result(target: LoadTarget, tmp_path: Path) -> None:
+    report = tmp_path / "load.html"
+    command = [sys.executable, "-m", "hostemr", "load", target.url, "--users", "1", "--for", "200ms"]
+    # As with `| head -0`: the pipe has no reader left when the result comes.
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*command, "--report", str(report)],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            env=clean_environment(),
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert b"Traceback" not in done.stderr
+    assert "✓ Good" in report.read_text(encoding="utf-8")
+
+
+def test_the_result_is_there_although_the_report_cannot_be(
+    target: LoadTarget, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(OutsideWorldError, match="the report cannot be written to /dev/full: No space left"):
+        _run(target.url, "--users", 1, "--for", "200ms", "--json", "--report", "/dev/full")
+    assert json.loads(capsys.readouterr().out)["requests"] > 0
+
+
 def test_every_wrong_option_is_told_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         _run("emr.example.org", "--for", "soon", "--rate", "fast", "--stop-errors", "5", "--scenario", "clinic")
@@ -103,6 +132,11 @@ class TestOtherHosts:
         assert isinstance(error, OutsideWorldError)
         assert "emr.invalid does not answer: unknown host" in error.message
 
+    def test_a_name_in_other_letters_is_typed_as_people_write_it(self) -> None:
+        for typed in ("Praxis-Müller.invalid", "xn--praxis-mller-klb.invalid"):
+            with pytest.raises(OutsideWorldError, match="unknown host"):
+                _run("https://praxis-müller.invalid", "--for", "1s", "--yes", typed)
+
     def test_what_will_happen_is_said_first(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._refused("--scenario", "clinic-day", "--user", "ann", "--write", "--users", 7)
         said = capsys.readouterr().err
@@ -121,7 +155,8 @@ def test_the_scenarios_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.real
-def test_an_interrupted_load_leaves_a_result(target: LoadTarget, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_load_leaves_a_result(target: LoadTarget, tmp_path: Path, number: signal.Signals) -> None:
     program = "from hostemr.operate.load_commands import load; load(prog_name='hostemr load')"
     with subprocess.Popen(
         [sys.executable, "-c", program, target.url, "--for", "1h", "--json", "--report", "load.html"],
@@ -136,10 +171,10 @@ def test_an_interrupted_load_leaves_a_result(target: LoadTarget, tmp_path: Path)
             assert process.poll() is None
         while target.total < 50:
             assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, _ = process.communicate(timeout=60)
     result = json.loads(out)
     assert result["ended"] == "operator"
     assert result["requests"] > 0
     assert (tmp_path / "load.html").exists()
-    assert process.returncode not in {0, -signal.SIGINT}
+    assert process.returncode not in {0, -number}

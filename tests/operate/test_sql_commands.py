@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from hostemr.deployment.outputs import DATABASE_ARN
 from hostemr.errors import HostemrError, OutsideWorldError, RefusedError, SettingsError
 from hostemr.operate.aws import Account
 from hostemr.operate.reach.data_api import DataApi, Patience, Target
 from hostemr.operate.reach.statements import split
 from hostemr.operate.sql_commands import sql
 from tests.operate.reach.aws_stand_in import Answer, Refused, StandIn
-from tests.operate.reach.deployment import CLUSTER_ARN, SECRET_ARN, deploy
+from tests.operate.reach.deployment import CLUSTER_ARN, SECRET_ARN, STACKS, deploy
 
 _ROWS = {
     "columnMetadata": [{"name": "pid", "label": "pid"}, {"name": "fname", "label": "name"}],
@@ -132,6 +133,16 @@ class TestWriting:
         with pytest.raises(RefusedError, match="'yes', not openemr"):
             _run("DELETE FROM users", "--write")
 
+    def test_what_is_agreed_to_is_seen_whole(
+        self, aws: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A file of somebody else's may hide what it does, by what steers a terminal."""
+        (tmp_path / "mend.sql").write_text("DELETE FROM users /* \x1b[2K\x1b[1Gtidy \u202e */", encoding="utf-8")
+        with pytest.raises(RefusedError):
+            _run("--file", str(tmp_path / "mend.sql"), "--write")
+        assert not aws.asked
+        assert r"  DELETE FROM users /* \x1b[2K\x1b[1Gtidy \u202e */" in capsys.readouterr().err
+
     def test_a_change_of_the_schema_is_not_cut_off_half_way(self, aws: StandIn) -> None:
         aws.answers["ExecuteStatement"] = _CHANGED
         _run("ALTER TABLE a ADD b INT", "--write", "--yes", "openemr")
@@ -193,6 +204,8 @@ class TestErrors:
             ("StatementTimeoutException", "", "longer than the 45 seconds", "whether it was carried out"),
             ("BadRequestException", "Statement timed out", "longer than the 45 seconds", "tunnel"),
             ("DatabaseErrorException", "You have an error\n in your SQL", "refuses the statement: You have an er", ""),
+            ("DatabaseErrorException", "Duplicate entry '\x1b[2J'", r"Duplicate entry '\x1b[2J'", ""),
+            ("TeapotException", "\x1b[2J", r"\x1b[2J", ""),
             ("SecretsErrorException", "not readable", "cannot use the database's secret", "kms:Decrypt"),
             ("DatabaseUnavailableException", "writer", "is not available", "describe-db-clusters"),
             (
@@ -210,6 +223,24 @@ class TestErrors:
         assert line in told.value.message
         assert "\n" not in told.value.message
         assert hint in told.value.hint
+
+    @pytest.mark.parametrize("value", ["arn:aws:rds:x'; rm -rf ~", "\x85[2J", "-a", "", "a\nb"])
+    def test_an_output_that_is_no_name_is_not_used(
+        self, aws: StandIn, value: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(STACKS["openemr-data"], DATABASE_ARN, value)
+        with pytest.raises(OutsideWorldError, match="no name and no ARN") as told:
+            _run("SELECT 1")
+        assert told.value.message.isprintable()
+        assert not aws.requests("ExecuteStatement")
+
+    def test_what_is_not_awss_answer_is_told_without_it(self, aws: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As from a network that wants a sign-in of its own; XML has no such character."""
+        monkeypatch.setitem(STACKS["openemr-data"], DATABASE_ARN, "\x1b[2J")
+        with pytest.raises(OutsideWorldError, match="is not AWS, or was cut off") as told:
+            _run("SELECT 1")
+        assert "DescribeStacks" not in told.value.message
+        assert not aws.requests("ExecuteStatement")
 
     def test_wrong_use_is_told_before_anything_is_asked(self, aws: StandIn, tmp_path: Path) -> None:
         for given, problem in (

@@ -153,11 +153,14 @@ class TestThrough:
         query = f"SELECT fname FROM patient_data; SHOW STATUS LIKE 'Ssl_version';\n{commands}"
         (plugin / "temporary").mkdir()
         monkeypatch.setenv("TMPDIR", str(plugin / "temporary"))
+        # An operator's own settings lead to another database, as another user.
+        (plugin / ".my.cnf").write_text("[client]\nhost=192.0.2.1\nport=1\nuser=somebody\npassword=else\n")
+        monkeypatch.setenv("HOME", str(plugin))
         client = _Command("--port", "0", "--open", "mariadb", "--ca", str(roots), given=query)
         assert client.finish() == 0, client.err
         assert "Ada" in client.out
         assert "TLSv1" in client.out
-        assert "--defaults-extra-file=/dev/fd/" in client.out, "how the client was started"
+        assert "--defaults-file=/dev/fd/" in client.out, "how the client was started"
         for secret in (PASSWORD, 'a"b#c', TOKEN):
             assert secret not in client.out
             assert secret not in client.err
@@ -371,6 +374,7 @@ class TestPrint:
         assert f"leads to        {DATABASE_HOST}\n" in shown
         assert f"aws ssm start-session --region eu-central-1 --target {_TARGET}" in shown
         assert '"localPortNumber": ["13306"]' in shown
+        assert f"--secret-id '{SECRET_ARN}'" in shown, "the ! in it would recall an earlier command"
         assert "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem" in shown
         assert not aws.requests("StartSession")
         _run("--print", "--json", "--reader")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from hostemr.errors import FindingsError, SettingsError
 from hostemr.operate.verification.web import NoAnswer
 from hostemr.operate.verify_commands import verify
 from tests.operate.verification.asking import log_in_by_hand
-from tests.operate.verification.issued import issued
+from tests.peers.certificates import self_signed
 from tests.peers.openemr_stand_in import OpenEmrStandIn
 from tests.peers.openmrs_stand_in import OpenMrsStandIn
 from tests.peers.server import clean_environment
@@ -23,7 +24,7 @@ from tests.peers.server import clean_environment
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return issued(tmp_path_factory.mktemp("certificates"), "localhost")
+    return self_signed(tmp_path_factory.mktemp("certificates"), "localhost", days=90)
 
 
 @pytest.fixture
@@ -101,6 +102,7 @@ class TestPassword:
         _run(*common, "--json")
         shown = capsys.readouterr()
         assert "21 ok, 0 failed, 0 skipped" in shown.out
+        assert "HOSTEMR_VERIFY_PASSWORD" not in os.environ, "a browser that is opened would keep it"
         assert "a: colon" not in shown.out + shown.err
 
     def test_without_one_and_without_a_terminal_it_is_asked_for(self) -> None:
@@ -130,6 +132,11 @@ def test_what_does_not_go_together_is_said_all_at_once(tmp_path: Path) -> None:
         _run("https://localhost:1", "--api", "--client-id", "x")
     with pytest.raises(SettingsError, match="passwords and tokens are not sent in the clear"):
         _run("http://localhost:1", "--api")
+
+
+def test_a_client_file_that_cannot_be_written_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be written"):
+        _run("https://localhost:1", "--api", "--client-file", tmp_path / "nowhere" / "clients.json")
 
 
 def test_a_host_that_cannot_be_reached_is_the_outside_world() -> None:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 
 import boto3
-from botocore import exceptions
+from botocore import exceptions, parsers
 from botocore.config import Config
 
 from hostemr.errors import OutsideWorldError, SettingsError
@@ -81,6 +81,13 @@ def translated(doing: str = "") -> Iterator[None]:
         yield
     except (exceptions.BotoCoreError, exceptions.ClientError) as error:
         raise translation(error, f"{doing}: " if doing else "") from error
+    except parsers.ResponseParserError as error:
+        # Not one of botocore's own kind. Its text repeats the whole answer.
+        message = f"{doing}: " if doing else ""
+        message += "What answered in AWS's place is not AWS, or was cut off."
+        raise OutsideWorldError(
+            message, hint="look at a VPN, a proxy (HTTPS_PROXY), and a sign-in of your network"
+        ) from error
 
 
 def stack_outputs(aws: Aws, stack: str) -> Mapping[str, str]:

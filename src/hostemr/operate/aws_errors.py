@@ -14,6 +14,7 @@ import botocore.session
 from botocore import exceptions
 
 from hostemr.errors import HostemrError, OutsideWorldError, SettingsError
+from hostemr.operate.printable import printable
 
 NO_STACK = re.compile(r"Stack (?:with id )?(?P<name>\S+) does not exist")
 NO_STACK_HINT = "name its --region, and its --suffix if it has one"
@@ -57,7 +58,7 @@ def translation(error: Exception, doing: str) -> HostemrError:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(_ENCODED.sub("", str(error)).split())
+    return printable(" ".join(_ENCODED.sub("", str(error)).split()))
 
 
 def _outside(text: str, hint: str) -> Callable[[Exception, str], HostemrError]:

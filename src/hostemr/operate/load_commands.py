@@ -109,15 +109,23 @@ def load(
         say=live.say,
     )
     live.done()
+    # Before the result: whoever reads that may stop after some lines, as `head` does.
+    unwritten = _write(report, as_html(result)) if report else None
     click.echo(json.dumps(as_data(result), indent=2) if as_json else "\n".join(as_text(result)))
-    if report:
-        try:
-            report.write_text(as_html(result), encoding="utf-8")
-        except OSError as error:
-            raise OutsideWorldError(f"the report cannot be written to {report}: {error.strerror}") from error
-        click.echo(f"the report is in {report}", err=True)
+    if unwritten:
+        raise unwritten
     if result.problems:
         raise FindingsError("the load was not good: " + " ".join(result.problems))
+
+
+def _write(report: Path, page: str) -> OutsideWorldError | None:
+    """Why it could not be, for after the result: an hour's figures are not lost for a full disk."""
+    try:
+        report.write_text(page, encoding="utf-8")
+    except OSError as error:
+        return OutsideWorldError(f"the report cannot be written to {report}: {error.strerror}")
+    click.echo(f"the report is in {report}", err=True)
+    return None
 
 
 def _list_scenarios(*, as_json: bool) -> None:
@@ -203,8 +211,16 @@ def _confirm(target: Target, scenario: Scenario, wanted: Load, typed: str | None
             message = f"{target.host} is not this machine, and nobody is here to be asked. Nothing was sent."
             raise RefusedError(message, hint=f"--yes {target.host}, if you may test it")
         typed = click.prompt("Type the host's name to go on", err=True)
-    if typed.strip().lower() != target.host:
+    if not _names(typed.strip().lower(), target.host):
         raise RefusedError(f"{typed!r} is not {target.host!r}. Nothing was sent.")
+
+
+def _names(typed: str, host: str) -> bool:
+    """Whether it is the host's name, as people write it or as DNS has it."""
+    try:
+        return host in {typed, typed.encode("idna").decode("ascii")}
+    except UnicodeError:
+        return False
 
 
 def _ask(question: str) -> str:

@@ -14,6 +14,7 @@ from hostemr.deployment.load import DEPLOYMENTS
 from hostemr.deployment.outputs import DATABASE_ARN, MASTER_SECRET
 from hostemr.errors import EXIT_STATUSES, HostemrError, RefusedError, SettingsError
 from hostemr.operate.aws import Account, Accounts
+from hostemr.operate.printable import printable
 from hostemr.operate.reach.data_api import DataApi, Result, Target, run_all
 from hostemr.operate.reach.deployed import named
 from hostemr.operate.reach.parameters import parameters
@@ -117,7 +118,8 @@ def _agreed(changing: list[Statement], deployment: str, region: str, *, write: b
     if word is None:
         _say(f"These {len(changing)} statements may change the data of {deployment} in {region}:")
         for one in changing:
-            _say(f"  {' '.join(one.text.split())}")
+            # What is agreed to has to be seen: a file of somebody else's may hold what steers the terminal.
+            _say(f"  {printable(' '.join(one.text.split()))}")
         if not sys.stdin.isatty():
             raise RefusedError("Nobody can be asked here, so nothing was done.", hint=f"give --yes {deployment}")
         word = click.prompt(f"Type {deployment} to go on", default="", show_default=False, err=True)

@@ -195,7 +195,7 @@ def _show(told: dict[str, Any], *, as_json: bool) -> None:
         ("port", told["port"] or "any"),
         ("database", told["database"]),
         ("leads to", told["database_host"] + (f" ({told['version']})" if is_open else "")),
-        ("user, password", f"aws secretsmanager get-secret-value --secret-id {told['master_secret']}"),
+        ("user, password", _shell("aws", "secretsmanager", "get-secret-value", "--secret-id", told["master_secret"])),
         ("roots for TLS", told["roots"]),
     ]
     if is_open:
@@ -215,7 +215,12 @@ def _for_aws(told: dict[str, Any]) -> str:
         "--document-name": request["DocumentName"],
         "--parameters": json.dumps(request["Parameters"]),
     }
-    return shlex.join(["aws", "ssm", "start-session", *(word for pair in given.items() for word in pair)])
+    return _shell("aws", "ssm", "start-session", *(word for pair in given.items() for word in pair))
+
+
+def _shell(*words: str) -> str:
+    """A command line to copy; the ! in the name of RDS's secrets would recall an earlier command."""
+    return shlex.join(words)
 
 
 def _say(text: str) -> None:

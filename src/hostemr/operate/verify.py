@@ -17,7 +17,7 @@ from hostemr.operate.verification.openmrs import SESSION, START, Account, openmr
 from hostemr.operate.verification.outcome import Check, Outcome, Secrets, run
 from hostemr.operate.verification.report import Verification
 from hostemr.operate.verification.transport import transport_checks
-from hostemr.operate.verification.web import Cookies, UntrustedCertificate, Web
+from hostemr.operate.verification.web import Cookies, NoAnswer, UntrustedCertificate, Web
 
 OPENEMR = "openemr"
 OPENMRS = "openmrs"
@@ -88,15 +88,23 @@ def recognize(web: Web) -> str | None:
     """Which application answers; None when its certificate is not trusted. Raises SettingsError if it is neither."""
     try:
         session = web.get(SESSION)
-        if "authenticated" in session.json() or web.get("/openmrs/health/started").status in {200, 503}:
+        if "authenticated" in session.json():
             return OPENMRS
-        if web.get("/meta/health/livez").json().get("status") == "alive":
+        started, alive = web.get("/openmrs/health/started"), web.get("/meta/health/livez")
+        # OpenMRS that starts says 503 to this; a load balancer without tasks says it to everything.
+        if started.status == 200 or (started.status == 503 and alive.status != 503):
+            return OPENMRS
+        if alive.json().get("status") == "alive":
             return OPENEMR
         first = web.follow("/", Cookies())
     except UntrustedCertificate:
         return None
     if 'name="authUser"' in first.text:
         return OPENEMR
+    if first.status >= 500:
+        message = f"{web.address.base} answers HTTP {first.status} to everything, so what runs there cannot be told."
+        hint = "does a task run? `aws ecs describe-services` says why not; --application asks all the same"
+        raise NoAnswer(message, hint=hint)
     raise SettingsError(
         [f"{web.address.base} answers, but neither as OpenEMR nor as OpenMRS"],
         hint="--application says which it is; is the path in the URL right?",
@@ -117,10 +125,12 @@ def _logged_in(
     known = access.known(Authority(web, access.site))
     with Callback(port_of(known) if known is not None else port) as callback:
         visit = Visit(web, access, callback, operator=operator, secrets=secrets, pause=pause)
-        outcomes = run(api_checks(visit, access.site), secrets=secrets, told=told, before=before)
-    if visit.left_behind is not None:
-        operator.tell(visit.left_behind)
-    return outcomes
+        try:
+            return run(api_checks(visit, access.site), secrets=secrets, told=told, before=before)
+        finally:
+            # After ctrl-C too.
+            if visit.left_behind is not None:
+                operator.tell(visit.left_behind)
 
 
 def _fitting(web: Web, question: Question, application: str | None = None) -> None:

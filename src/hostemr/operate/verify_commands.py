@@ -121,13 +121,16 @@ def verify(
     if given:
         raise SettingsError(given, hint="hostemr verify --help")
     address = parse_address(url, connect_to)
+    kept = ClientFile(client_file) if client_file is not None else None
+    if kept is not None:
+        kept.require_usable()
     web = Web(address, trust(ca_file), timeout=timeout)
     access = None
     if api:
         access = Access(
             site=site,
             client=_client(client_id, client_secret_file, callback_port, scope),
-            client_file=ClientFile(client_file) if client_file is not None else None,
+            client_file=kept,
             scope=scope,
             patience=patience,
         )
@@ -242,7 +245,8 @@ def _secret(what: str, option: str, file: Path | None, variable: str) -> str:
             reason = getattr(error, "strerror", None) or "no text"
             raise SettingsError([f"{option} {file} cannot be read: {reason}"]) from error
     else:
-        value = os.environ.get(variable, "")
+        # Taken out of it: a browser that is opened would have it for as long as it runs.
+        value = os.environ.pop(variable, "")
         if not value and sys.stdin.isatty():
             value = str(click.prompt(what, hide_input=True, err=True))
     if not value:

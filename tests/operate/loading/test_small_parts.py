@@ -63,8 +63,23 @@ class TestTarget:
         target = parse_target("https://emr.example.org:8443/openmrs/")
         assert (target.root, target.host) == ("https://emr.example.org:8443/openmrs", "emr.example.org")
 
+    def test_names_in_other_letters_are_as_dns_has_them(self) -> None:
+        target = parse_target("https://Praxis-Müller.example:8443/äpp/")
+        assert target.root == "https://xn--praxis-mller-klb.example:8443/%C3%A4pp"
+        assert parse_target("http://[::1]:8080/").root == "http://[::1]:8080"
+
     @pytest.mark.parametrize(
-        "url", ["", "emr.example.org", "ftp://x", "http://", "https://x:port", "https://x/?a=b", "https://x/#a"]
+        "url",
+        [
+            "",
+            "emr.example.org",
+            "ftp://x",
+            "http://",
+            "https://x:port",
+            "https://x/?a=b",
+            "https://x/#a",
+            "https://" + "a" * 64,
+        ],
     )
     def test_what_is_no_url_is_refused(self, url: str) -> None:
         with pytest.raises(SettingsError):
@@ -92,7 +107,9 @@ class TestTarget:
     def test_only_named_hosts_are_allowed(self) -> None:
         target = parse_target("https://emr.example.org", ["Sign-In.example.org"])
         assert target.allows("https://sign-in.example.org/x")
-        assert target.allows("http://emr.example.org:81/")
+        assert target.allows("https://emr.example.org:444/")
+        assert not target.allows("http://emr.example.org/"), "cookies and forms would travel in the clear"
+        assert parse_target("http://localhost:8080").allows("https://localhost/")
         assert not target.allows("https://example.org/")
         assert not target.allows("https://emr.example.org@evil.example/")
         assert not target.allows("file:///etc/passwd")

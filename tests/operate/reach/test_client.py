@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hostemr.errors import OutsideWorldError, SettingsError
-from hostemr.operate.reach.client import Client, Credential, find_client, options
+from hostemr.operate.reach.client import Client, Credential, find_client, master_credential, options, run_client
 
 _PASSWORD = 'a"b\\c\nd#e'
 
@@ -35,6 +35,35 @@ def test_each_kind_demands_tls_and_checks_the_authority_in_its_own_words() -> No
 
 def test_a_credential_does_not_show_its_password() -> None:
     assert "a" not in repr(Credential("u", _PASSWORD)).removeprefix("Credential(user='u'")
+
+
+def test_no_other_file_of_options_is_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    program = tmp_path / "mysql"
+    program.write_text('#!/bin/sh\necho "$1" "$MYSQL_TEST_LOGIN_FILE"; cat "${1#*=}"\n', encoding="utf-8")
+    program.chmod(0o755)
+    assert run_client(Client(str(program), is_mariadb=False), "[client]\n", "openemr") == 0
+    started, given = capfd.readouterr().out.splitlines()
+    assert started.startswith("--defaults-file=/dev/fd/")
+    assert started.endswith(" /dev/null/none"), "MySQL's ~/.mylogin.cnf would win over all files"
+    assert given == "[client]"
+
+
+@pytest.mark.parametrize("text", ["s3cret, no JSON", '["s3cret"]', '{"username": "a", "secret": "s3cret"}'])
+def test_a_secret_of_another_form_is_told_without_what_it_holds(text: str) -> None:
+    class Secrets:
+        region = "eu-central-1"
+
+        def client(self, service: str) -> Secrets:
+            assert service == "secretsmanager"
+            return self
+
+        def get_secret_value(self, **_: str) -> dict[str, str]:
+            return {"SecretString": text}
+
+    with pytest.raises(OutsideWorldError, match="does not hold username and password") as told:
+        master_credential(Secrets(), "arn")
+    assert told.value.__cause__ is None
+    assert told.value.__suppress_context__
 
 
 def _program(folder: Path, name: str, says: str, status: int = 0) -> None:

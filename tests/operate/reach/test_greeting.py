@@ -41,11 +41,19 @@ def test_the_version_is_what_it_says() -> None:
         assert greeting(address, 5) == "8.0.42"
 
 
+def test_a_version_cannot_steer_the_terminal() -> None:
+    with _server(_packet(b"\x0a8\x1b[2J\x00" + bytes(60))) as address:
+        assert greeting(address, 5) == "8\\x1b[2J"
+
+
 @pytest.mark.parametrize(
     ("answer", "line"),
     [
         (_packet(b"SSH-2.0-OpenSSH_9.6"), "not a MySQL server"),
         (_packet(b"\xff\x10\x04Too many connections"), "refuses connections: Too many connections"),
+        (_packet(b"\xff\x10\x04\x1b[2J"), r"refuses connections: \\x1b\[2J"),
+        (_packet(b"\x0a8.0.42 without an end"), "not a MySQL server"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "not a MySQL server"),
     ],
 )
 def test_what_is_no_database_or_takes_nobody_is_told(answer: bytes, line: str) -> None:

@@ -60,6 +60,18 @@ class TestReading:
         assert not split("DELETE FROM a WHERE b = 1--2")[0].only_reads
         assert split("SELECT 5--2 INTO @a")[0].only_reads is False
 
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            # No comment to MySQL: a name with that space in it follows two minus signs.
+            "SELECT a --\u00a0 FROM (SELECT 1 AS a, 2 AS `\u00a0`) t INTO OUTFILE '/tmp/a'",
+            # A comment to MySQL: what stands in it opens no text.
+            "SELECT 1 --\x01 '\nINTO OUTFILE '/tmp/a'",
+        ],
+    )
+    def test_comments_begin_where_mysql_has_them_begin(self, sql: str) -> None:
+        assert not split(sql)[0].only_reads
+
     def test_changes_of_the_schema_are_known(self) -> None:
         assert split("ALTER TABLE a ADD b INT")[0].defines
         assert not split("UPDATE a SET b = 1")[0].defines

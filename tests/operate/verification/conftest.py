@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.operate.verification.issued import issued
+from tests.peers.certificates import self_signed
 from tests.peers.openemr_stand_in import OpenEmrStandIn
 from tests.peers.openmrs_stand_in import OpenMrsStandIn
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return issued(tmp_path_factory.mktemp("certificates"), "localhost")
+    return self_signed(tmp_path_factory.mktemp("certificates"), "localhost", days=90)
 
 
 @pytest.fixture

@@ -21,6 +21,9 @@ from hostemr.operate.verification.address import parse_address
         ("https://emr.example.org/interface/login/login.php", "https://emr.example.org", 443),
         ("https://praxis-müller.example/äpp", "https://xn--praxis-mller-klb.example/%C3%A4pp", 443),
         ("https://mrs.example.org/openmrs/spa/home", "https://mrs.example.org", 443),
+        ("https://example.org/openmrs-test/openmrs/spa", "https://example.org/openmrs-test", 443),
+        ("https://example.org/portals", "https://example.org/portals", 443),
+        ("https://example.org/emr/index.php", "https://example.org/emr", 443),
     ],
 )
 def test_a_page_that_was_copied_from_the_browser_will_do(typed: str, base: str, port: int) -> None:
@@ -42,6 +45,7 @@ def test_connections_may_go_elsewhere_while_the_name_stays() -> None:
         "ftp://emr.example.org",
         "https://",
         "https://emr.example.org:99999",
+        "https://emr.example.org:0",
         "https://emr example",
         "https://e.org/?a=1",
         "https://" + "a" * 64 + ".org",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import ssl
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import yarl
@@ -20,6 +20,8 @@ from hostemr.operate.loading.target import Target
 CONNECTIONS_PER_USER = 6
 """What browsers open to one host over HTTP/1.1."""
 MOST_REDIRECTS = 10
+MOST_KEPT = 8 * 1024 * 1024
+"""Of an answer; more is counted and dropped, for a packed or endless one would fill the memory."""
 SEE_OTHER = frozenset({301, 302, 303})
 KEEP_METHOD = frozenset({307, 308})
 AGENT = "hostemr-load (load test by the operator of this host)"
@@ -63,27 +65,38 @@ class AiohttpBrowser:
             raise NoAnswer("connection refused" if refused else "no connection", str(error.os_error)) from error
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as error:
             raise NoAnswer("connection lost", str(error) or type(error).__name__) from error
+        except aiohttp.InvalidURL as error:
+            raise NoAnswer("no URL to go to", str(error)) from error
         except aiohttp.ClientError as error:
             raise NoAnswer("no HTTP answer", str(error)) from error
+        except ValueError as error:
+            # As a line's end in a header that was filled in from an answer. Its text may hold the value.
+            raise NoAnswer("cannot be sent", "a header or an address holds what HTTP forbids") from error
 
     async def _follow(self, request: Request) -> Answer:
         url, method, size = request.url, request.method, 0
         content: dict[str, Any] = {"data": _body(request), "json": request.json}
         for _ in range(MOST_REDIRECTS + 1):
             headers = dict(request.headers)
-            if request.basic:
+            if request.basic and _origin(url) == _origin(request.url):
                 joined = ":".join(request.basic).encode()
                 headers["Authorization"] = f"Basic {base64.b64encode(joined).decode()}"
             async with self._session.request(
                 method, yarl.URL(url, encoded=True), headers=headers, allow_redirects=False, **content
             ) as answer:
-                body = await answer.read()
-                size += len(body)
+                body = bytearray()
+                async for piece in answer.content.iter_any():
+                    size += len(piece)
+                    body += piece[: MOST_KEPT - len(body)]
                 place = answer.headers.get("Location")
                 if place is None or answer.status not in SEE_OTHER | KEEP_METHOD:
-                    return Answer(answer.status, body, size, url)
-            url = urljoin(url, place)
-            if not self._target.allows(url):
+                    return Answer(answer.status, bytes(body), size, url)
+            try:
+                url = urljoin(url, place)
+                allowed = self._target.allows(url)
+            except ValueError as error:
+                raise NoAnswer("no URL to go to", f"a redirect to {place}") from error
+            if not allowed:
                 raise NoAnswer("redirect to another host", f"to {url.partition('?')[0]}; --allow-host would follow it")
             if answer.status in SEE_OTHER and method != "HEAD":
                 # What browsers do (RFC 9110, 15.4): the form was taken, its answer is elsewhere.
@@ -95,6 +108,12 @@ class AiohttpBrowser:
     async def close(self) -> None:
         """Drop the cookies and close the connections."""
         await self._session.close()
+
+
+def _origin(url: str) -> tuple[str, str]:
+    """Where a password may go: elsewhere it is somebody else's."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
 
 
 def _body(request: Request) -> aiohttp.FormData | dict[str, str] | None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from hostemr.operate.printable import printable
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -32,7 +34,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The last answer, after redirects; `size` counts the bodies of all of them, unpacked."""
+    """The last answer, after redirects; `size` counts the bodies of all of them, unpacked.
+
+    `body` is what is looked at, and may be cut off where an answer is very long.
+    """
 
     status: int
     body: bytes
@@ -44,6 +49,8 @@ class NoAnswer(Exception):
     """No HTTP answer came. `kind` groups the errors: timeout, connection refused, connection lost, TLS and so on."""
 
     def __init__(self, kind: str, detail: str = "") -> None:
+        # Parts of it are the server's words.
+        detail = printable(detail, 300)
         super().__init__(f"{kind}: {detail}" if detail else kind)
         self.kind = kind
         self.detail = detail

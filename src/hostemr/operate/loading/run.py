@@ -105,7 +105,8 @@ def _trial_error(failed: Outcome, target: Target, account: Account | None) -> Ou
     if failed.status is None:
         message = f"{target.root} does not answer: {failed.error}{detail}. No load was sent."
         hints = {
-            "TLS": "give the certificate authority with --ca-file, or use the name that the certificate is for",
+            "TLS": "give the certificate authority with --ca-file, or use the name that the certificate is for; "
+            "where nothing speaks TLS, URL begins with http:",
             "unknown host": "is the name right, and already in the DNS?",
             "redirect to another host": "name that host in URL, or with --allow-host if it is yours",
         }
@@ -121,22 +122,27 @@ async def _no_pause(_: float) -> None:
 
 @contextlib.contextmanager
 def _interruptible(engine: Engine, say: Callable[[str], Any]) -> Iterator[None]:
-    """Ctrl-C stops the engine, a second one aborts it; after that, Python's own way is back."""
+    """Ctrl-C stops the engine, a second one aborts it; after that, Python's own way is back.
+
+    So do SIGTERM and a closed terminal, as when a script's time is over: the result is not lost.
+    """
     loop = asyncio.get_running_loop()
-    handled = [signal.SIGINT]
+    handled = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
     def first() -> None:
         say("stopping: requests that run may end. Ctrl-C once more ends at once.")
         engine.stop()
-        loop.add_signal_handler(signal.SIGINT, second)
+        for one in handled:
+            loop.add_signal_handler(one, second)
 
     def second() -> None:
         engine.abort()
-        loop.remove_signal_handler(signal.SIGINT)
-        handled.clear()
+        while handled:
+            loop.remove_signal_handler(handled.pop())
 
     try:
-        loop.add_signal_handler(signal.SIGINT, first)
+        for one in handled:
+            loop.add_signal_handler(one, first)
     except (NotImplementedError, RuntimeError, ValueError):
         # Windows' event loop, or a thread that is not the main one: Ctrl-C stays what it was.
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,7 @@ _CHECK = ("status", "contains", "lacks")
 _EXTRACT = ("regex", "json", "pick", "otherwise", "missing")
 _UPLOAD = ("field", "filename", "kilobytes", "type")
 _MISSING = object()
+_UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
 
 
 def shipped() -> tuple[str, ...]:
@@ -56,6 +58,8 @@ def parse(text: str, name: str) -> Scenario:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError([f"{name} is no TOML: {error}"]) from error
+    except RecursionError as error:
+        raise SettingsError([f"{name} is nested too deeply"]) from error
     problems: list[str] = []
     top = _Table(document, "", _SCENARIO, problems)
     data = {key: _words(value, f"data.{key}", problems) for key, value in top.table("data").items()}
@@ -177,6 +181,12 @@ def _step(table: _Table, problems: list[str], *, in_start: bool) -> Step:
     if not path.startswith("/") or path.startswith("//"):
         # A step cannot leave the host that the operator named.
         table.wrong(method, "a path below the URL under test, beginning with one /")
+    if _UNSENDABLE.search(path):
+        table.wrong(method, "a path without spaces and control characters; %20 is a space")
+    try:
+        json.dumps(table.get("json"), allow_nan=False)
+    except (TypeError, ValueError):
+        table.wrong("json", "what JSON has: no dates and no nan; a date goes in quotes")
     bodies = [name for name in ("form", "json") if table.get(name) is not None]
     if len(bodies) > 1 or (table.get("upload") is not None and "json" in bodies):
         problems.append(f"{table.path} has several bodies; expected form, json, or upload with or without form")

@@ -5,14 +5,20 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from hostemr.errors import SettingsError
+
+# What is escaped already stays as it is.
+_KEPT = "/%:@!$&'()*+,;=~"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`root` is scheme, host, port and path without a slash at its end; steps' paths follow it."""
+    """`root` is scheme, host, port and path without a slash at its end; steps' paths follow it.
+
+    `host` is as DNS has it: names in other letters begin with xn-- (RFC 5890).
+    """
 
     root: str
     host: str
@@ -24,9 +30,13 @@ class Target:
         return is_loopback(self.host)
 
     def allows(self, url: str) -> bool:
-        """Whether a request may go to `url`: an http(s) URL on a host that the operator named."""
+        """Whether a request may go to `url`: an http(s) URL on a host that the operator named.
+
+        Never from https to http, where cookies and forms would travel in the clear. Raises ValueError if it is no URL.
+        """
         parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and (parts.hostname or "") in self.allowed
+        schemes = {"https"} if self.root.startswith("https:") else {"http", "https"}
+        return parts.scheme in schemes and (parts.hostname or "") in self.allowed and parts.port != 0
 
 
 def parse_target(url: str, more_hosts: Iterable[str] = ()) -> Target:
@@ -34,8 +44,8 @@ def parse_target(url: str, more_hosts: Iterable[str] = ()) -> Target:
     expected = "expected http:// or https:// with a host, such as https://openemr.example.org"
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
+        host, port = (parts.hostname or "").encode("idna").decode("ascii"), parts.port
+    except ValueError as error:  # UnicodeError is one
         raise SettingsError([f"URL is {url!r}: {error}; {expected}"]) from error
     if parts.scheme not in {"http", "https"} or not host:
         raise SettingsError([f"URL is {url!r}; {expected}"])
@@ -45,7 +55,8 @@ def parse_target(url: str, more_hosts: Iterable[str] = ()) -> Target:
     if parts.query or parts.fragment:
         raise SettingsError([f"URL is {url!r}; expected it without ? and #; paths and queries belong in a scenario"])
     allowed = frozenset({host, *(one.lower() for one in more_hosts)})
-    return Target(f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", host, allowed)
+    authority = (f"[{host}]" if ":" in host else host) + (f":{port}" if port is not None else "")
+    return Target(f"{parts.scheme}://{authority}{quote(parts.path.rstrip('/'), safe=_KEPT)}", host, allowed)
 
 
 def is_loopback(host: str) -> bool:

@@ -194,7 +194,7 @@ def taken(extract: Extract, answer: Answer, dice: random.Random) -> str:
     else:
         try:
             found = _at(json.loads(answer.body), extract.path)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = []
     if found:
         return str(found[0] if extract.pick == "first" else dice.choice(found))

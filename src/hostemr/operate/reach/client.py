@@ -3,7 +3,8 @@
 Not in the arguments, which everybody on the machine sees. Not in MYSQL_PWD, which every child of the client inherits,
 which processes of the same user can read for as long as it runs, and which MySQL calls insecure. Not in a file either,
 which would stay behind when we are killed: the options go through a pipe that the client reads once, given as
-`--defaults-extra-file=/dev/fd/N`. https://dev.mysql.com/doc/refman/8.4/en/password-security-user.html
+`--defaults-file=/dev/fd/N`. That is then the only file: in ~/.my.cnf, which is read after an extra one, another host or
+user would win, and the statements would go there. https://dev.mysql.com/doc/refman/8.4/en/password-security-user.html
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from hostemr.operate.aws import Aws, translated
 
 CLIENTS = ("mysql", "mariadb")
 """Looked for in this order."""
+_NO_FILE = "/dev/null/none"
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\t": r"\t", "\r": r"\r"})
 
 
@@ -65,9 +67,14 @@ def find_client(name: str | None = None, path: str | None = None) -> Client:
 def master_credential(aws: Aws, secret_arn: str) -> Credential:
     """The master's name and password, from the secret that RDS keeps. Raises OutsideWorldError where it is refused."""
     with translated("reading the database's secret"):
-        text = aws.client("secretsmanager").get_secret_value(SecretId=secret_arn)["SecretString"]
-    held: dict[str, Any] = json.loads(text)
-    return Credential(held["username"], held["password"])
+        text = aws.client("secretsmanager").get_secret_value(SecretId=secret_arn).get("SecretString", "")
+    try:
+        held: dict[str, Any] = json.loads(text)
+        return Credential(str(held["username"]), str(held["password"]))
+    except (ValueError, KeyError, TypeError):
+        # Without its cause, which holds the text.
+        message = "The database's secret does not hold username and password as JSON."
+        raise OutsideWorldError(message, hint="was it changed by hand? --user asks for a password instead") from None
 
 
 def options(client: Client, credential: Credential, port: int, roots: Path) -> str:
@@ -92,8 +99,10 @@ def run_client(client: Client, text: str, database: str) -> int:
         # Far below what a pipe holds, so that this does not wait for the reader.
         os.write(writing, text.encode())
         os.close(writing)
-        arguments = [client.path, f"--defaults-extra-file=/dev/fd/{reading}", database]
-        with subprocess.Popen(arguments, pass_fds=(reading,)) as process:  # noqa: S603
+        arguments = [client.path, f"--defaults-file=/dev/fd/{reading}", database]
+        # MySQL's ~/.mylogin.cnf wins over all files, and is read even so.
+        environment = {**os.environ, "MYSQL_TEST_LOGIN_FILE": _NO_FILE}
+        with subprocess.Popen(arguments, pass_fds=(reading,), env=environment) as process:  # noqa: S603
             return _outlasted(process)
     finally:
         os.close(reading)

@@ -16,6 +16,7 @@ from botocore import exceptions
 
 from hostemr.errors import HostemrError, OutsideWorldError, SettingsError
 from hostemr.operate.aws import Aws, error_code, translated
+from hostemr.operate.printable import printable
 from hostemr.operate.reach.statements import Statement
 
 SETTING = "enable_data_api"
@@ -164,7 +165,9 @@ def _is_waking(error: exceptions.ClientError) -> bool:
 
 def _explained(error: exceptions.ClientError) -> HostemrError | None:
     """The error of ours where the Data API has one of its own; None where it is one that all services have."""
-    code, text = error_code(error), " ".join(str(error.response.get("Error", {}).get("Message", "")).split())
+    code = error_code(error)
+    # MySQL's errors repeat what is in the records.
+    text = printable(" ".join(str(error.response.get("Error", {}).get("Message", "")).split()))
     if code == "HttpEndpointNotEnabledException" or _SWITCHED_OFF.search(text):
         return SettingsError(
             [f"{SETTING} is off in this deployment, so that the RDS Data API does not answer"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
 from hostemr.deployment.outputs import EXPRESS_PLUS_SESSION, stack_names
 from hostemr.errors import OutsideWorldError, SettingsError
 from hostemr.operate.aws import Aws, stack_outputs
+
+# Names, hosts and ARNs. Others would end up in requests, in command lines to copy and on the terminal.
+_VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/!+=@-]*")
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ class Stack:
             message = f"The stack {self.name} has no output {output}."
             hint = "it was not made by hostemr, or its deployment is not finished: deploy it again"
             raise OutsideWorldError(message, hint=hint)
+        if not _VALUE.fullmatch(self.outputs[output]):
+            message = (
+                f"The output {output} of the stack {self.name} is {self.outputs[output][:80]!a}: no name and no ARN."
+            )
+            raise OutsideWorldError(message, hint="it was not made by hostemr; see who changed it before you go on")
         return self.outputs[output]
 
 

@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hostemr.errors import HostemrError, OutsideWorldError
+from hostemr.operate.printable import printable
 
 _PROTOCOL_10 = 10
 _ERROR = 0xFF
 _CLIENT_PROTOCOL_41, _CLIENT_SSL, _CLIENT_SECURE_CONNECTION = 0x200, 0x800, 0x8000
 _LARGEST_PACKET = 2**24 - 1
+_LARGEST_GREETING = 1024
 _UTF8MB4 = 45
+_NO_MYSQL = "What answers behind the tunnel is not a MySQL server."
 _PAUSE_SECONDS = 1.0
 
 
@@ -71,14 +74,14 @@ def await_database(
 def greeting(address: tuple[str, int], seconds: float, *, identity: Identity | None = None) -> str:
     """The server's version. Raises OSError where none answers, its kind ssl.SSLError where it is not `identity`."""
     with socket.create_connection(address, timeout=seconds) as connection:
-        packet = _packet(connection)
+        packet = _packet(connection, time.monotonic() + seconds)
         if packet[0] == _ERROR:
-            text = packet[3:].decode(errors="replace").lstrip("#")
+            text = printable(packet[3:].decode(errors="replace").lstrip("#"))
             raise OutsideWorldError(f"The database refuses connections: {text}")
-        if packet[0] != _PROTOCOL_10:
-            raise OutsideWorldError("What answers behind the tunnel is not a MySQL server.")
+        if packet[0] != _PROTOCOL_10 or 0 not in packet:
+            raise OutsideWorldError(_NO_MYSQL)
         # MariaDB pretends to be 5.5.5 before it tells its own version, for the sake of old replicas.
-        version = packet[1 : packet.index(0, 1)].decode(errors="replace").removeprefix("5.5.5-")
+        version = printable(packet[1 : packet.index(0)].decode(errors="replace").removeprefix("5.5.5-"))
         if identity is not None:
             _prove(connection, identity)
         return version
@@ -98,17 +101,22 @@ def _prove(connection: socket.socket, identity: Identity) -> None:
         pass
 
 
-def _packet(connection: socket.socket) -> bytes:
-    length = int.from_bytes(_exactly(connection, 4)[:3], "little")
-    packet = _exactly(connection, length)
+def _packet(connection: socket.socket, until: float) -> bytes:
+    length = int.from_bytes(_exactly(connection, 4, until)[:3], "little")
+    if length > _LARGEST_GREETING:
+        # What speaks another protocol begins with letters, which are a length of megabytes here.
+        raise OutsideWorldError(_NO_MYSQL)
+    packet = _exactly(connection, length, until)
     if not packet:
         raise ConnectionError("an empty packet")
     return packet
 
 
-def _exactly(connection: socket.socket, count: int) -> bytes:
+def _exactly(connection: socket.socket, count: int, until: float) -> bytes:
     received = b""
     while len(received) < count:
+        # For the whole: it may send a byte each minute.
+        connection.settimeout(max(until - time.monotonic(), 0.001))
         part = connection.recv(count - len(received))
         if not part:
             raise ConnectionError("closed before the greeting")

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.SSL.ht
 
 from __future__ import annotations
 
-import urllib.error
+import http.client
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +18,8 @@ _PARTITIONS = {
 }
 _ELSEWHERE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 _TIMEOUT_SECONDS = 30
+# Of 2026 it has 170 KB.
+_LARGEST = 8 * 1024 * 1024
 _MARK = b"-----BEGIN CERTIFICATE-----"
 
 
@@ -27,9 +29,9 @@ def bundle_url(region: str) -> str:
 
 
 def download(url: str) -> bytes:
-    """What a URL answers. Raises OSError."""
+    """What a URL answers. Raises OSError or HTTPException."""
     with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as reply:  # noqa: S310, our own https addresses
-        body: bytes = reply.read()
+        body: bytes = reply.read(_LARGEST)
         return body
 
 
@@ -39,7 +41,7 @@ def fetch_roots(region: str, folder: Path, *, download: Callable[[str], bytes] =
     hint = f"fetch it yourself from {url}, and give --ca FILE"
     try:
         bundle = download(url)
-    except (OSError, urllib.error.URLError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise OutsideWorldError(f"Amazon's roots for databases were not fetched: {error}", hint=hint) from error
     if _MARK not in bundle:
         raise OutsideWorldError(f"What {url} answered is not a bundle of certificates.", hint=hint)

@@ -22,6 +22,7 @@ from botocore import exceptions
 
 from hostemr.errors import OutsideWorldError
 from hostemr.operate.aws import Aws, error_code, translated
+from hostemr.operate.printable import printable
 from hostemr.operate.reach.plugin import Session, SessionPlugin
 from hostemr.operate.reach.tasks import Place
 from hostemr.operate.reach.tunnel import end
@@ -56,7 +57,7 @@ class StatusReader:
         self.status: int | None = None
         self._word = word.encode()
         self._begins = re.compile(re.escape(self._word) + rb" begins\r?\n")
-        self._ends = re.compile(re.escape(self._word) + rb" ends (\d+)\r?\n")
+        self._ends = re.compile(re.escape(self._word) + rb" ends (\d{1,3})\r?\n")
         self._held = b""
 
     def feed(self, chunk: bytes) -> bytes:
@@ -117,8 +118,13 @@ def run_command(
             ):
                 if process.stdout is None:
                     raise TypeError("a pipe was asked for")
-                while chunk := os.read(process.stdout.fileno(), _CHUNK):
-                    write(reader.feed(chunk))
+                try:
+                    while chunk := os.read(process.stdout.fileno(), _CHUNK):
+                        write(reader.feed(chunk))
+                except BaseException:
+                    # As when whoever read the output has enough: a command that is silent would hold us.
+                    process.terminate()
+                    raise
         finally:
             os.close(reading)
             os.close(writing)
@@ -196,6 +202,6 @@ def _not_ended(reader: StatusReader, place: Place) -> OutsideWorldError:
     if reader.began:
         hint = "look in the container whether it still runs"
         return OutsideWorldError("The session ended before the command did: its status is not known.", hint=hint)
-    said = " ".join(reader.rest().decode(errors="replace").split())
+    said = printable(" ".join(reader.rest().decode(errors="replace").split()), 600)
     message = f"The command did not begin in {place.container}: {said or 'the session ended at once'}"
     return OutsideWorldError(message, hint=f"it is started by {SHELL}, which the container must have")

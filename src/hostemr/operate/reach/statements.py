@@ -13,7 +13,7 @@ from functools import cached_property
 
 _HIDING = re.compile(
     r"""
-    (?P<comment>/\*(?![!+]).*?(?:\*/|\Z) | --(?=\s|\Z)[^\n]* | \#[^\n]*)
+    (?P<comment>/\*(?![!+]).*?(?:\*/|\Z) | --(?=[\x00-\x20\x7f]|\Z)[^\n]* | \#[^\n]*)
     | (?P<text>'(?:[^'\\]|\\.|'')*(?:'|\Z) | "(?:[^"\\]|\\.|"")*(?:"|\Z) | `(?:[^`]|``)*(?:`|\Z))
     """,
     re.VERBOSE | re.DOTALL,

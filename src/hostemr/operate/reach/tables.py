@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from hostemr.operate.printable import printable
 from hostemr.operate.reach.data_api import Result, Value
 
 NULL = "NULL"
@@ -21,7 +22,7 @@ def as_table(result: Result, width: int | None = None) -> Iterator[str]:
     Characters that steer a terminal are written out, so that what a patient typed cannot.
     """
     cells = [list(result.columns), *([shown(one) for one in row] for row in result.rows)]
-    cells = [[_printable(cell) for cell in row] for row in cells]
+    cells = [[printable(cell) for cell in row] for row in cells]
     widths = [max(map(columns_of, column)) for column in zip(*cells, strict=True)]
     if width is not None:
         widths = _fitted(widths, width)
@@ -62,23 +63,13 @@ def shown(value: Value) -> str:
 
 def columns_of(text: str) -> int:
     """How many columns of a terminal a text fills: Chinese characters two, accents that combine none."""
-    return sum(map(_columns_of_one, text))
+    return len(text) if text.isascii() else sum(map(_columns_of_one, text))
 
 
 def _columns_of_one(character: str) -> int:
     if unicodedata.combining(character) or unicodedata.category(character) in {"Cf", "Me", "Mn"}:
         return 0
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
-
-
-def _printable(text: str) -> str:
-    # Format characters too: those that turn the direction of writing hide as much as colours do.
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in {"Cc", "Cf", "Cs"}
-        else character
-        for character in text
-    )
 
 
 def _is_numeric(column: Sequence[Value]) -> bool:
@@ -88,8 +79,9 @@ def _is_numeric(column: Sequence[Value]) -> bool:
 
 def _fitted(widths: list[int], width: int) -> list[int]:
     """Narrower by one where it is widest, until they fit or none can give any more."""
-    fitted = list(widths)
-    spare = width - len(_BETWEEN) * (len(fitted) - 1)
+    spare = width - len(_BETWEEN) * (len(widths) - 1)
+    # None can stay wider than all that there is: cells of megabytes are not narrowed one by one.
+    fitted = [min(one, max(spare, _NEVER_NARROWER)) for one in widths]
     while sum(fitted) > spare and max(fitted) > _NEVER_NARROWER:
         fitted[fitted.index(max(fitted))] -= 1
     return fitted

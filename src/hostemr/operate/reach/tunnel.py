@@ -20,6 +20,7 @@ from botocore import exceptions
 
 from hostemr.errors import HostemrError, OutsideWorldError
 from hostemr.operate.aws import Aws, error_code, translated
+from hostemr.operate.printable import printable
 from hostemr.operate.reach.plugin import Session, SessionPlugin
 from hostemr.operate.reach.ports import owner
 
@@ -112,7 +113,7 @@ class Tunnel:
 
     def _last_words(self) -> str:
         said = [line for line in self._said if not _OPENED.search(line) and not line.startswith("Waiting for")]
-        return said[-1] if said else "session-manager-plugin said nothing"
+        return printable(said[-1], 300) if said else "session-manager-plugin said nothing"
 
 
 @contextmanager

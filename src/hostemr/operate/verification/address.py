@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urlsplit
 
 from hostemr.errors import SettingsError
 
 # What people copy from the browser: the page after the root of the application.
-PAGES = ("/openmrs", "/interface/", "/index.php", "/portal")
+PAGES = re.compile(r"/(?:openmrs|interface|index\.php|portal)(?:/|$)")
 PORTS = {"https": 443, "http": 80}
 
 
@@ -74,8 +75,7 @@ def parse_address(text: str, connect_to: str | None = None) -> Address:
     host = _ascii(str(parts.hostname))
     # What is escaped already stays as it is.
     path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
-    for page in PAGES:
-        path = path.split(page, 1)[0]
+    path = PAGES.split(path, maxsplit=1)[0]
     reaches = (connect[0], connect[1] or port) if connect else (host, port)
     return Address(scheme=parts.scheme, host=host, port=port, prefix=path.rstrip("/"), connect=reaches)
 
@@ -91,6 +91,8 @@ def _split(text: str, named: str, problems: list[str]) -> tuple[SplitResult | No
         parts = urlsplit(text)
         port = parts.port or 0
         _ascii(parts.hostname or "")
+        if parts.port == 0:
+            raise ValueError("port 0")
     except ValueError:  # UnicodeError is one
         problems.append(f"{named}; expected a host, and a port from 1 to 65535 if there is one")
         return None, 0

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-ba
 
 from __future__ import annotations
 
+import errno
 import hmac
 import html
 import queue
@@ -24,6 +25,8 @@ from hostemr.operate.verification.outcome import Failed
 PATH = "/callback"
 # Long enough for a browser to fetch the last page before the server goes.
 FAREWELL_SECONDS = 3.0
+# To find a port that is free on both addresses.
+_ATTEMPTS = 5
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -182,15 +185,26 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _servers(port: int, callback: Callback) -> list[_Server]:
-    """On both loopback addresses, since browsers differ in which `localhost` is; IPv6 only where there is any."""
-    try:
-        first = _Server("127.0.0.1", port, callback)
-    except OSError as error:
-        raise SettingsError(
-            [f"port {port} of this machine cannot be used: {error.strerror or error}"],
-            hint="--callback-port names another; a client that is known from before keeps its own",
-        ) from error
-    try:
-        return [first, _Server("::1", first.server_address[1], callback)]
-    except OSError:
-        return [first]
+    """On both loopback addresses, since browsers differ in which `localhost` is; IPv6 only where there is any.
+
+    Where somebody else has the port on the one of them, the browser could bring the code there.
+    """
+    attempts = 1 if port else _ATTEMPTS
+    while True:
+        attempts -= 1
+        try:
+            first = _Server("127.0.0.1", port, callback)
+            try:
+                return [first, _Server("::1", first.server_address[1], callback)]
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    return [first]
+                first.server_close()
+                raise
+        except OSError as error:
+            if attempts:
+                continue
+            raise SettingsError(
+                [f"port {port} of this machine cannot be used: {error.strerror or error}"],
+                hint="--callback-port names another; a client that is known from before keeps its own",
+            ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -13,6 +14,8 @@ from hostemr.errors import SettingsError
 from hostemr.operate.verification.oauth import Client
 
 FORMAT = 1
+_ROW = ("client_id", "client_secret", "redirect_uri", "scope")
+_REDIRECT = re.compile(r"http://localhost:\d{1,5}/callback")
 
 
 class ClientFile:
@@ -26,10 +29,20 @@ class ClientFile:
         row = self._read().get(issuer)
         if row is None:
             return None
-        try:
-            return Client(row["client_id"], row["client_secret"], row["redirect_uri"], row["scope"])
-        except (KeyError, TypeError) as error:
-            raise self._unreadable() from error
+        if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in _ROW):
+            raise self._unreadable()
+        if not _REDIRECT.fullmatch(row["redirect_uri"]):
+            raise self._unreadable()
+        return Client(row["client_id"], row["client_secret"], row["redirect_uri"], row["scope"])
+
+    def require_usable(self) -> None:
+        """Raise before a client is registered that could not be kept."""
+        self._read()
+        folder = self._path.absolute().parent
+        if self._path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise SettingsError(
+                [f"--client-file {self._path} cannot be written"], hint="name a file in a folder of yours"
+            )
 
     def keep(self, issuer: str, client: Client) -> None:
         """Add a client, or put it in another's place."""
@@ -43,10 +56,14 @@ class ClientFile:
         try:
             # Made with 0600, and in one step: a half-written file would lose the other clients.
             handle, written = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({"format": FORMAT, "clients": rows}, file, indent=2)
-                file.write("\n")
-            Path(written).replace(self._path)
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    json.dump({"format": FORMAT, "clients": rows}, file, indent=2)
+                    file.write("\n")
+                Path(written).replace(self._path)
+            finally:
+                # It holds secrets, and is left over where it could not take its place.
+                Path(written).unlink(missing_ok=True)
         except OSError as error:
             raise SettingsError([f"--client-file {self._path} cannot be written: {error.strerror}"]) from error
 
@@ -64,7 +81,7 @@ class ClientFile:
             return {}
         except OSError as error:
             raise SettingsError([f"--client-file {self._path} cannot be read: {error.strerror}"]) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._unreadable() from error
         if not isinstance(read, dict) or read.get("format") != FORMAT or not isinstance(read.get("clients"), dict):
             raise self._unreadable()

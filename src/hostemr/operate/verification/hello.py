@@ -10,6 +10,7 @@ import ipaddress
 import os
 import socket
 import struct
+import time
 
 from hostemr.operate.verification.address import Address
 
@@ -30,22 +31,25 @@ def name(version: int) -> str:
 
 def accepts(address: Address, version: int, *, timeout: float) -> bool:
     """Whether the server goes on with this version. Raises OSError when it cannot be reached at all."""
+    until = time.monotonic() + timeout
     with socket.create_connection(address.connect, timeout) as connection:
         try:
             connection.sendall(_client_hello(address.host, version))
-            head = _exactly(connection, 5)
+            head = _exactly(connection, 5, until)
             if len(head) < 5 or head[0] != _HANDSHAKE:
                 return False
-            message = _exactly(connection, 6)
+            message = _exactly(connection, 6, until)
         except (ConnectionError, TimeoutError):
             # It hung up, or says nothing: either way it does not go on.
             return False
     return len(message) == 6 and message[0] == _SERVER_HELLO and message[4:6] == struct.pack("!H", version)
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
+def _exactly(connection: socket.socket, size: int, until: float) -> bytes:
     read = b""
     while len(read) < size:
+        # It may send a byte each minute.
+        connection.settimeout(max(until - time.monotonic(), 0.001))
         piece = connection.recv(size - len(read))
         if not piece:
             break

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import secrets as random
 import time
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from hostemr.operate.verification.web import Reply, Web
 
 SCOPES = "openid offline_access api:oemr api:fhir user/Patient.read user/patient.read user/facility.read"
 CLIENT_NAME = "hostemr verify"
+# What RFC 6749, appendix A, lets identifiers, secrets and tokens hold. Others would steer terminals or end headers.
+_IDENTIFIER = re.compile(r"[\x20-\x7e]{1,1000}")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class Authority:
         # 201 by RFC 7591, 200 by OpenEMR.
         if reply.status not in {200, 201} or not read.get("client_id") or not read.get("client_secret"):
             raise Failed(told(reply))
+        if not all(_IDENTIFIER.fullmatch(str(read[name])) for name in ("client_id", "client_secret")):
+            raise Failed("the client's id or secret has characters that OAuth forbids, or is too long")
         return Client(str(read["client_id"]), str(read["client_secret"]), redirect_uri, scope)
 
     def enabled(self, client: Client) -> bool:
@@ -164,6 +170,8 @@ class Authority:
             raise Failed(told(reply))
         if str(read.get("token_type", "")).lower() != "bearer":
             raise Failed(f"the token's type is {read.get('token_type')!r}; expected Bearer")
+        if not _TOKEN.fullmatch(str(read["access_token"])):
+            raise Failed("the access token has characters that OAuth forbids")
         lasts = read.get("expires_in")
         return Tokens(
             access=str(read["access_token"]),
@@ -193,10 +201,10 @@ class Authority:
 
 
 def told(reply: Reply) -> str:
-    """What an OAuth endpoint says went wrong (RFC 6749, 5.2), short."""
+    """What an OAuth endpoint says went wrong (RFC 6749, 5.2)."""
     read = reply.json()
     parts = [str(read[name]) for name in ("error", "error_description", "hint") if read.get(name)]
-    return f"HTTP {reply.status}" + (f": {': '.join(parts)[:300]}" if parts else "")
+    return f"HTTP {reply.status}" + (f": {': '.join(parts)}" if parts else "")
 
 
 def _claims(id_token: str) -> dict[str, Any]:
@@ -205,6 +213,6 @@ def _claims(id_token: str) -> dict[str, Any]:
         raise Failed("the ID token is no JWT")
     try:
         read = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Failed("the ID token's claims cannot be read") from None
     return read if isinstance(read, dict) else {}

@@ -6,11 +6,11 @@ Documentation/api/{AUTHENTICATION,FHIR_API,STANDARD_API,SMART_ON_FHIR}.md.
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from hostemr.operate.verification.front import Front
 from hostemr.operate.verification.outcome import Check, Failed, Skipped
-from hostemr.operate.verification.web import Reply, Web
+from hostemr.operate.verification.web import Reply, Web, split
 
 REPOSITORY = "https://github.com/openemr/openemr/blob/master"
 API_GUIDE = f"{REPOSITORY}/Documentation/api"
@@ -293,6 +293,6 @@ def _ours(web: Web, read: dict[str, object], *names: str) -> None:
     """Endpoints have to be at the address that was asked: a browser would be led astray, tokens too."""
     for name in names:
         value = str(read.get(name, ""))
-        parts = urlsplit(value)
+        parts = split(value)
         if f"{parts.scheme}://{parts.netloc}" != web.address.origin:
             raise Failed(f"{name} is {value!r}; expected it below {web.address.base}")

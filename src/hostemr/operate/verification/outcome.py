@@ -6,9 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
+from hostemr.operate.printable import printable
 from hostemr.operate.verification.web import NoAnswer
+
+LONGEST_DETAIL = 600
+"""Parts of a detail are the server's words, which may be megabytes."""
 
 
 class State(StrEnum):
@@ -76,7 +80,7 @@ class Secrets:
     def clean(self, text: str) -> str:
         """The text without any of them, as they are or as in a URL."""
         for value in sorted(self._known, key=len, reverse=True):
-            for written in (value, quote(value), quote(value, safe="")):
+            for written in (value, quote(value), quote(value, safe=""), quote_plus(value)):
                 text = text.replace(written, "***")
         return text
 
@@ -100,7 +104,8 @@ def run(
             title=check.title,
             asked=check.asked,
             state=state,
-            detail=_printable(secrets.clean(detail)),
+            # Cut only when it is clean: a part of a token is no longer found.
+            detail=printable(secrets.clean(detail), LONGEST_DETAIL),
             seconds=round(clock() - started, 3),
             remedy=(remedy or check.remedy) if state is State.FAILED else "",
             source=check.source,
@@ -109,11 +114,6 @@ def run(
         outcomes.append(outcome)
         told(outcome)
     return outcomes
-
-
-def _printable(text: str) -> str:
-    """Parts of it are the server's words: a terminal would obey the control characters in them."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _judge(check: Check, done: dict[str, State]) -> tuple[State, str, str]:

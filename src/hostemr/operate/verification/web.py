@@ -7,19 +7,22 @@ no proxy, so that the answer is the deployment's own.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit
 
 from hostemr.errors import OutsideWorldError, SettingsError
+from hostemr.operate.printable import printable
 from hostemr.operate.verification.address import Address
 
 # AWS's common rules refuse requests without a User-Agent (NoUserAgent_HEADER).
@@ -65,7 +68,7 @@ class Reply:
         """The body as a JSON object; empty if it is none."""
         try:
             read = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return read if isinstance(read, dict) else {}
 
@@ -76,9 +79,22 @@ class Reply:
 
     @property
     def location(self) -> str | None:
-        """Where a redirect leads, as a whole URL."""
+        """Where a redirect leads, as a whole URL; what is no URL stays as it came."""
         value = self.header("Location")
-        return urljoin(self.url, value) if value is not None and 300 <= self.status < 400 else None
+        if value is None or not 300 <= self.status < 400:
+            return None
+        try:
+            return urljoin(self.url, value)
+        except ValueError:
+            return value
+
+
+def split(url: str) -> SplitResult:
+    """The parts of a URL that a server names; empty where it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 class Cookies:
@@ -179,81 +195,117 @@ class Web:
                 return reply
             parts = urlsplit(location)
             target = quote(parts.path + (f"?{parts.query}" if parts.query else ""), safe=_KEPT)
+            if not f"{parts.path}/".startswith(f"{self.address.prefix}/"):
+                return reply
             reply = self.get(target.removeprefix(self.address.prefix), cookies=cookies)
         raise NoAnswer(f"GET {path} leads from redirect to redirect, more than {MOST_REDIRECTS} times.")
 
     def handshake(self) -> Handshake:
         """Connect and verify, without a request."""
         connection = _Connection(self.address, self._context, self.timeout)
-        with _explained(self.address):
-            try:
-                connection.connect()
-                tls = connection.sock
-                if not isinstance(tls, ssl.SSLSocket):
-                    raise NoAnswer(f"{self.address.origin} is not over TLS.")
-                return Handshake(version=tls.version() or "", certificate=tls.getpeercert() or {})
-            finally:
-                connection.close()
+        with _explained(self.address), _in_time(connection):
+            connection.connect()
+            tls = connection.sock
+            if not isinstance(tls, ssl.SSLSocket):
+                raise NoAnswer(f"{self.address.origin} is not over TLS.")
+            return Handshake(version=tls.version() or "", certificate=tls.getpeercert() or {})
 
     def _exchange(self, address: Address, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         connection = _Connection(address, self._context if address.secure else None, self.timeout)
-        with _explained(address):
-            try:
-                connection.request(method, target or "/", body or None, {"Host": address.authority, **headers})
-                answer = connection.getresponse()
-                content = _whole(answer, time.monotonic() + self.timeout)
-                return Reply(address.origin + target, answer.status, tuple(answer.getheaders()), content)
-            finally:
-                connection.close()
+        with _explained(address), _in_time(connection):
+            connection.request(method, target or "/", body or None, {"Host": address.authority, **headers})
+            answer = connection.getresponse()
+            content = _whole(answer)
+            return Reply(address.origin + target, answer.status, tuple(answer.getheaders()), content)
 
 
-def _whole(answer: http.client.HTTPResponse, deadline: float) -> bytes:
-    """The body. A socket's timeout is per piece, so a server that drips would hold us without a deadline."""
+def _whole(answer: http.client.HTTPResponse) -> bytes:
     content = bytearray()
     while piece := answer.read1(65536):
         content += piece
         if len(content) > MOST_BYTES:
             raise NoAnswer(f"The answer is over {MOST_BYTES // 1024 // 1024} MB.")
-        if time.monotonic() > deadline:
-            raise TimeoutError
     return bytes(content)
 
 
 class _Connection(http.client.HTTPConnection):
+    """A connection that hangs up when its time is over.
+
+    A socket's timeout is per piece: a server that drips a handshake, headers or a body, or says 100 Continue for ever,
+    would hold us for hours.
+    """
+
     def __init__(self, address: Address, context: ssl.SSLContext | None, timeout: float) -> None:
         super().__init__(address.host, address.port, timeout=timeout)
         self._address = address
         self._verified_by = context
+        self._until = time.monotonic() + timeout
+        self._watch: threading.Timer | None = None
+        self.late = False
 
     def connect(self) -> None:
-        raw = socket.create_connection(self._address.connect, self.timeout)
-        try:
-            self.sock = (
-                self._verified_by.wrap_socket(raw, server_hostname=self._address.host) if self._verified_by else raw
+        self.sock = socket.create_connection(self._address.connect, self.timeout)
+        if self._verified_by is not None:
+            self.sock = self._verified_by.wrap_socket(
+                self.sock, server_hostname=self._address.host, do_handshake_on_connect=False
             )
-        except BaseException:
-            raw.close()
-            raise
+        self._watch = threading.Timer(max(0.0, self._until - time.monotonic()), self._hang_up, (self.sock,))
+        self._watch.daemon = True
+        self._watch.start()
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.sock.do_handshake()
+
+    def end(self) -> None:
+        """Close it, and watch it no more; `close` is also called by the library before the body is read."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self.close()
+
+    def _hang_up(self, open_socket: socket.socket) -> None:
+        self.late = True
+        # The plain socket's own, since TLS's would touch what the reading thread uses. It may be closed by now.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(open_socket, socket.SHUT_RDWR)
+
+
+@contextmanager
+def _in_time(connection: _Connection) -> Iterator[None]:
+    """Whatever the end of a connection looks like that was late, it is a TimeoutError."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        if connection.late:
+            raise TimeoutError from error
+        raise
+    finally:
+        connection.end()
+    if connection.late:
+        raise TimeoutError
 
 
 @contextmanager
 def _explained(address: Address) -> Iterator[None]:
     """Turn what the socket and TLS say into one line for a person."""
     host, port = address.connect
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         yield
     except ssl.SSLCertVerificationError as error:
         message = f"The certificate of {address.host} is not trusted: {error.verify_message}"
         raise UntrustedCertificate(message) from error
     except ssl.SSLError as error:
-        raise NoAnswer(f"{host}:{port} does not speak TLS as it should: {error.reason or error}") from error
+        raise NoAnswer(f"{where} does not speak TLS as it should: {error.reason or error}") from error
     except socket.gaierror as error:
         raise NoAnswer(f"The name {host} is not known.", hint="is it written right, and in DNS yet?") from error
     except TimeoutError as error:
         raise NoAnswer(
-            f"{host}:{port} did not answer in time.",
+            f"{where} did not answer in time.",
             hint="is this machine's address in security_group_ip_range? --timeout waits longer",
         ) from error
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise NoAnswer(f"{host}:{port} gave no answer: {reason}") from error
+        # It may repeat what the server sent.
+        reason = printable(getattr(error, "strerror", None) or str(error) or type(error).__name__, 200)
+        raise NoAnswer(f"{where} gave no answer: {reason}") from error
+    except ValueError as error:
+        # The library's words would repeat the header, which may be a session.
+        raise NoAnswer(f"{where} set a cookie that cannot be sent back.") from error

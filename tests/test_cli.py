@@ -45,6 +45,23 @@ def test_wrong_use_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]
     assert "Traceback" not in captured.err
 
 
+def test_wrong_use_is_json_where_json_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["price", "--nonsense", "--json"]) == 2
+    assert "nonsense" in json.loads(capsys.readouterr().err)["error"]
+    assert run(["exec", "nowhere", "--", "tool", "--json"]) == 2
+    assert capsys.readouterr().err.startswith("Usage:")
+
+
+def test_names_that_a_terminal_cannot_show_are_no_reason_to_end(tmp_path: Path) -> None:
+    file = tmp_path / "cdk.json"
+    file.write_text(json.dumps({"context": {"domain": "żłw"}}), encoding="utf-8")
+    arguments = ("settings", "express-plus", "--check", str(file))
+    done = hostemr(*arguments, folder=tmp_path, PYTHONIOENCODING="latin-1")
+    assert done.returncode == 2
+    assert "\\u017c" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_schema_goes_to_stdout_alone(tmp_path: Path) -> None:
     for dialect in ("mysql", "sqlite"):
         done = hostemr("registration", "schema", "--dialect", dialect, folder=tmp_path)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hostemr.errors import EXIT_STATUSES, HostemrError
+from hostemr.errors import EXIT_STATUSES, HostemrError, SettingsError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -90,23 +91,30 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; every error becomes one clear line, a hint and an exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without UTF-8 shows a name with marks in it; it is no reason to end.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command; answers its exit status."""
+    # What follows `--` is another program's.
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     try:
         result: Any = cli.main(arguments, prog_name="hostemr", standalone_mode=False)
     except HostemrError as error:
-        # What follows `--` is another program's.
-        own = arguments[: arguments.index("--")] if "--" in arguments else arguments
         _report(error, as_json="--json" in own)
         return error.exit_status
     except click.Abort:
         click.echo("stopped", err=True)
         return 130
     except click.ClickException as error:
-        error.show()
+        if "--json" in own:
+            _report(SettingsError([error.format_message()]), as_json=True)
+        else:
+            error.show()
         return error.exit_code
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has enough.

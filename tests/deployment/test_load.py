@@ -177,6 +177,7 @@ def test_a_file_without_context_gives_the_defaults(tmp_path: Path) -> None:
         (b'{\n  "context": {\n    "size" "trial"\n  }\n}', ", line 3, column 12: Expecting ':' delimiter"),
         (b'{"context": {"size": "trial", "size": "clinic"}}', ": size is written twice; remove one"),
         (b"[]", ': expected {"app": …, "context": {…}}, as the CDK reads it'),
+        (b'{"Resources": {}}', ': expected {"app": …, "context": {…}}, as the CDK reads it'),
         (b'{"context": []}', ': expected {"app": …, "context": {…}}, as the CDK reads it'),
         (b"\xff{}", " is no text in UTF-8: invalid start byte at byte 0"),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hostemr.errors import FindingsError, SettingsError
+from hostemr.errors import FindingsError, OutsideWorldError, SettingsError
 from hostemr.operate.price_commands import price_command
 from hostemr.operate.prices.reference import reference
 from hostemr.operate.prices.rows.all import TABLE
@@ -206,6 +206,11 @@ class TestSideBySide:
             "there are no prices for region 'mars-1'; expected us-east-1 or us-west-2",
         )
 
+    def test_a_region_without_prices_leads_to_those_that_can_be_had(self, written: Path) -> None:
+        with pytest.raises(SettingsError) as told:
+            _run(written, "--region", "eu-central-1")
+        assert "hostemr price --refresh FILE" in str(told.value.hint)
+
     def test_scenarios_are_printed_as_a_file_of_them(
         self, written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -253,7 +258,27 @@ class TestRefresh:
             _run("--refresh", tmp_path / "p.json", "--from", tmp_path)
         with pytest.raises(SettingsError, match=r"none\.json: cannot be read"):
             _run("--refresh", tmp_path / "p.json", "--prices", tmp_path / "none.json")
+        with pytest.raises(SettingsError, match=r"--from .*none: there is no such folder"):
+            _run("--refresh", tmp_path / "p.json", "--from", tmp_path / "none")
         assert not (tmp_path / "p.json").exists()
+
+    def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        us_west_2(tmp_path / "offers")
+        (tmp_path / "file").touch()
+        for place in (tmp_path, tmp_path / "file/prices.json"):
+            with pytest.raises(OutsideWorldError, match="cannot be written"):
+                _run("--refresh", place, "--from", tmp_path / "offers", "--region", "us-west-2")
+        assert "reading" not in capsys.readouterr().err
+
+    def test_a_failed_refresh_leaves_the_old_table(self, tmp_path: Path) -> None:
+        old = tmp_path / "p.json"
+        old.write_text("old", encoding="utf-8")
+        with pytest.raises(SettingsError):
+            _run("--refresh", old, "--from", tmp_path)
+        assert [one.name for one in tmp_path.iterdir()] == ["p.json"]
+        assert old.read_text(encoding="utf-8") == "old"
 
 
 def test_every_command_of_the_guide_is_one() -> None:

@@ -78,7 +78,8 @@ def file_context(path: Path) -> Mapping[str, object]:
     except _KeyTwiceError as error:
         raise SettingsError([f"{path}: {error} is written twice; remove one"]) from error
     context = document.get("context", {}) if isinstance(document, dict) else None
-    if not isinstance(context, dict):
+    # A file of the CDK without settings is fine; one that is something else altogether is a mistake.
+    if not isinstance(context, dict) or not {"app", "context"} & document.keys():
         raise SettingsError([f'{path}: expected {{"app": …, "context": {{…}}}}, as the CDK reads it'])
     return context
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
 from hostemr.deployment.load import as_context, load_any
 from hostemr.deployment.sizes import DEFAULT_SIZE, SIZES
 from hostemr.deployment.table import has_sizes
@@ -37,7 +38,7 @@ class PlannedStack:
     retained: tuple[str, ...]
     """Logical ids of what outlives the stack."""
     protected: bool
-    """Whether the stack refuses to be deleted."""
+    """Whether the stack surely refuses to be deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +229,8 @@ def _copied(deployment: str, settings: Mapping[str, object], folder: Path, out: 
                 retained=tuple(
                     key for key, one in resources.items() if str(one.get("DeletionPolicy")).startswith("Retain")
                 ),
-                protected=stack.protected,
+                # Its template is launched from the console, where whoever launches it decides that.
+                protected=stack.protected and deployment != EXPRESS_PLUS,
             )
         )
     made = Plan(

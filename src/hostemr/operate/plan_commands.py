@@ -54,8 +54,10 @@ def plan(  # noqa: PLR0917, click gives them all by name
     """Write what you would get: templates, price, findings, picture, and a report as one page. Needs no AWS account.
 
     `all` gives each deployment those of the settings that it has. Each has its folder: templates, price.json,
-    findings.json, diagram.svg, report.html; index.html leads to the reports. Exit status 1 says that cdk-nag would
-    not let it be made, or that an update (--diff) could lose data; with --strict, that any error or warning is open.
+    findings.json, diagram.svg, report.html; index.html leads to the reports.
+
+    Exit status 1 says that cdk-nag would not let it be made, or that an update (--diff) could lose data or would be
+    refused; with --strict, that any error or warning is open.
 
     \b
     Examples:
@@ -170,6 +172,11 @@ def _judge(made: Sequence[Plan], listed: Sequence[Listed], *, strict: bool) -> N
         f"An update of {row.deployment} from the other plan could lose data: {row.losing} resources."
         for row in listed
         if row.losing
+    ]
+    problems += [
+        f"An update of {row.deployment} from the other plan would be refused: {row.refused} reasons."
+        for row in listed
+        if row.refused
     ]
     if problems:
         raise FindingsError("\n".join(problems), hint="the report says which, and what to change")

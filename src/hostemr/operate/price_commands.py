@@ -18,13 +18,14 @@ from hostemr.operate.prices.rows.all import TABLE
 from hostemr.operate.prices.scenarios import SCENARIOS, Scenario
 from hostemr.operate.prices.side_by_side import bills_as_data, bills_as_text, components_as_data, components_as_text
 from hostemr.operate.prices.table import Table
-from hostemr.operate.prices.table_file import load_table, write_table
+from hostemr.operate.prices.table_file import load_table, try_writing, write_table
 from hostemr.operate.prices.usage import ASSUMPTIONS
 from hostemr.operate.prices.usage_file import as_toml, chosen, load_scenarios
 from hostemr.operate.template import InvalidTemplate, Template, load_template
 
 _PATH = click.Path(path_type=Path)
 _DEFAULT_REGION = "us-east-1"
+_NEW_TABLE = "make a table with `hostemr price --refresh FILE --region REGION`, and give it as --prices FILE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +109,10 @@ def _price(asked: _Asked) -> None:
     scenarios = _scenarios(asked, problems)
     table = _table(asked, problems)
     regions = list(dict.fromkeys(asked.regions or (_DEFAULT_REGION,)))
-    problems += no_such_region(regions, table)
+    unpriced = list(no_such_region(regions, table))
+    problems += unpriced
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(problems, hint=_NEW_TABLE if unpriced else "")
     amounts = {one.name: {name: str(amount) for name, amount in one.amounts().items()} for one in scenarios}
     bills: dict[str, Bill] = {}
     for name, scenario in (amounts or {"": {}}).items():
@@ -165,10 +167,13 @@ def _refresh(asked: _Asked, path: Path) -> None:
         raise SettingsError(["--refresh takes no TEMPLATE"], hint="price it with --prices FILE afterwards")
     problems: list[str] = []
     table = _table(asked, problems)
-    if problems:
-        raise SettingsError(problems)
     source = asked.source or PRICE_LIST
     offers = Web(source) if source.startswith(("https://", "http://")) else Folder(Path(source))
+    if isinstance(offers, Folder) and not offers.path.is_dir():
+        problems.append(f"--from {source}: there is no such folder")
+    if problems:
+        raise SettingsError(problems)
+    try_writing(path)  # before the list is read, which takes minutes
     regions = tuple(dict.fromkeys(asked.regions or table.regions))
     made = refresh(table, regions, offers, progress=lambda line: click.echo(line, err=True))
     write_table(made.table, path)

@@ -75,6 +75,8 @@ class TestValue:
             (choose("HasMail", 1, 2), "condition HasMail: parameter Mail"),
             ({"Fn::If": "odd"}, "two values"),
             ({"Fn::Join": 3}, "a list"),
+            ({"Ref": ["Key"]}, "Ref takes a name"),
+            ({"Ref": {"Ref": "Key"}}, "Ref takes a name"),
         ],
     )
     def test_what_cannot_be_known_says_why(self, written: Any, reason: str) -> None:

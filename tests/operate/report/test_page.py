@@ -113,6 +113,7 @@ def test_names_that_anybody_chose_are_escaped() -> None:
         findings_tone="good",
         open=0,
         losing=0,
+        refused=0,
         outage="goes on",
         outage_tone="good",
         creation="1 min",

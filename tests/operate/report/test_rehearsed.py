@@ -18,7 +18,7 @@ from hostemr.operate.report.rehearsed import (
     update_lines,
     update_shown,
 )
-from tests.operate.templates import KEEP, database_stack, resource, template
+from tests.operate.templates import KEEP, att, database_stack, ref, resource, template
 
 
 class TestLasting:
@@ -52,7 +52,26 @@ class TestDeletion:
         stack = database_stack(ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 4})
         stack["Resources"]["Writer"] |= KEEP
         [row] = [one for one in deletion_shown(deletion({"d": stack})).retained if one.resource == "d/Writer"]
-        assert row.holds == "Nothing, but goes on: DB Instance"
+        assert row.holds == "No data of its own: DB Instance"
+
+    def test_recovery_points_go_on_costing_where_they_lie(self) -> None:
+        stack = database_stack(ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 4})
+        rule = {
+            "RuleName": "Monthly",
+            "TargetBackupVault": ref("Vault"),
+            "ScheduleExpression": "cron(0 5 1 * ? *)",
+            "Lifecycle": {"DeleteAfterDays": 2557},
+        }
+        selected = {"SelectionName": "all", "IamRoleArn": "arn:aws:iam::1:role/r", "Resources": [att("Files", "Arn")]}
+        stack["Resources"] |= {
+            "Vault": resource("AWS::Backup::BackupVault", attributes=KEEP, BackupVaultName="v"),
+            "Plan": resource("AWS::Backup::BackupPlan", BackupPlan={"BackupPlanName": "p", "BackupPlanRule": [rule]}),
+            "Selection": resource("AWS::Backup::BackupSelection", BackupPlanId=ref("Plan"), BackupSelection=selected),
+        }
+        shown = deletion_shown(deletion({"d": stack}))
+        [vault] = [one for one in shown.retained if one.resource == "d/Vault"]
+        assert vault.monthly > 0
+        assert not [one for one in shown.retained if one.resource == "d/Plan"]
 
 
 class TestOutage:
@@ -67,6 +86,16 @@ class TestOutage:
 
 
 class TestUpdate:
+    def test_what_cloudformation_would_refuse_is_said_as_loud(self) -> None:
+        maker = template({"Topic": resource("AWS::SNS::Topic")}) | {
+            "Outputs": {"T": {"Value": ref("Topic"), "Export": {"Name": "topic"}}}
+        }
+        user = template({"Sub": resource("AWS::SNS::Subscription", TopicArn={"Fn::ImportValue": "topic"})})
+        before, after = {"m": maker, "u": user}, {"m": {**maker, "Outputs": {}}, "u": user}
+        after["u"] = template({"Sub": resource("AWS::SNS::Subscription", TopicArn="arn:aws:sns:us-east-1:1:t")})
+        shown = update_shown(update(before, after), {}, {}, plans_compared(price(before), price(after)))
+        assert shown.alarms == ("REFUSED: u imports topic, which is removed: update the importer first",)
+
     def test_data_that_would_go_is_said_first(self) -> None:
         before, after = {"data": database_stack()}, {"data": database_stack(KmsKeyId="alias/other")}
         cost = plans_compared(price(before), price(after))

@@ -88,13 +88,15 @@ class Evaluation:
         return Unknown("it is no condition function")
 
     def _ref(self, name: Any) -> Any:
+        if not isinstance(name, str):
+            return Unknown("Ref takes a name")
         if name == "AWS::NoValue":
             return _NOTHING
         if name in self._pseudo:
             return self._pseudo[name]
         if name in self._declared:
             return self._values.get(name, self._missing(name))
-        return Unknown(f"only the stack knows {name}", str(name))
+        return Unknown(f"only the stack knows {name}", name)
 
     def _missing(self, name: str) -> Unknown:
         if "AWS::SSM::Parameter::Value" in str(self._declared[name]):

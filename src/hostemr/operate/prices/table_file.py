@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -25,9 +26,8 @@ def write_table(table: Table, path: Path) -> None:
     """Write a table, whole or not at all. Raises OutsideWorldError."""
     rows = [_row(one) for one in sorted(table.prices, key=lambda one: (one.key, sorted(one.regions)))]
     text = json.dumps({_NAME: _FORM, "currency": "USD", "prices": rows}, indent=1) + "\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".prices-")
+    with _written(path):
+        handle, name = _beside(path)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as whole:
                 whole.write(text)
@@ -36,8 +36,31 @@ def write_table(table: Table, path: Path) -> None:
             with contextlib.suppress(FileNotFoundError):
                 Path(name).unlink()
             raise
+
+
+def try_writing(path: Path) -> None:
+    """See whether a table could be written there; what is there stays. Raises OutsideWorldError."""
+    with _written(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        handle, name = _beside(path)
+        os.close(handle)
+        Path(name).unlink()
+
+
+def _beside(path: Path) -> tuple[int, str]:
+    """A new file in the same folder, open, and its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return tempfile.mkstemp(dir=path.parent, prefix=".prices-")
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise OutsideWorldError(f"{path} cannot be written: {error.strerror or error}.") from error
+        hint = "name another file after --refresh"
+        raise OutsideWorldError(f"{path} cannot be written: {error.strerror or error}.", hint=hint) from error
 
 
 def load_table(path: Path) -> Table:

@@ -26,5 +26,17 @@ def settings_shown(deployment: str, settings: Mapping[str, object]) -> SettingsS
     return SettingsShown(chosen=tuple(chosen), others=tuple(others))
 
 
+def given(deployment: str, settings: Mapping[str, object]) -> dict[str, object]:
+    """The settings that have to be said to get this plan: those that are not the size's own defaults."""
+    size = str(settings.get("size", DEFAULT_SIZE))
+    found = {}
+    for row in settings_of(deployment):
+        name = row.key(deployment)
+        default = DEFAULT_SIZE if name == "size" else as_json(row, row.default_for(deployment, size))
+        if name in settings and settings[name] != default:
+            found[name] = settings[name]
+    return found
+
+
 def _shown(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)

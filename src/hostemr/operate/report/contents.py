@@ -294,6 +294,7 @@ class Listed:
     findings_tone: Tone
     open: int
     losing: int
+    refused: int
     outage: str
     outage_tone: Tone
     creation: str

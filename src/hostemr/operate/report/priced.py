@@ -30,7 +30,7 @@ def cost_shown(bill: Bill) -> Cost:
     remembered = sum(price.basis == "from memory" for price in bill.prices)
     return Cost(
         total=bill.total(),
-        note=f"${assumed:,.2f} of it rests on assumed use by a small practice.",
+        note=f'${assumed:,.2f} of it rests on assumptions of little use; see "With other use".',
         parts=tuple(
             CostPart(part.name.capitalize(), part.meaning, part.monthly, int(part.monthly * 100 / largest))
             for part in parts

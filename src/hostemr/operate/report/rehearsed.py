@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
@@ -35,8 +37,10 @@ _EFFECTS: Mapping[Effect, tuple[str, Tone]] = {
 }
 
 
-def creation_shown(deployment: str, found: Creation, sources: Sequence[str]) -> CreationShown:
-    """How a creation goes; `sources` are the template files."""
+def creation_shown(
+    deployment: str, found: Creation, *, sources: Sequence[str], settings: Mapping[str, object]
+) -> CreationShown:
+    """How a creation goes; `sources` are the template files, `settings` those that are not the default."""
     seconds = found.seconds
     stacks = len(found.stacks)
     summary = (
@@ -44,10 +48,13 @@ def creation_shown(deployment: str, found: Creation, sources: Sequence[str]) -> 
         f"{lasting(seconds.typical)} ({lasting(seconds.low)} to {lasting(seconds.high)}), an estimate from published "
         "figures of each kind of resource."
     )
+    chosen = "".join(f" \\\n  -c {name}={shlex.quote(_plain(value))}" for name, value in settings.items())
     if deployment == EXPRESS_PLUS:
         commands = f"CloudFormation console > Create stack > Upload a template file > {sources[0]}"
     else:
-        commands = f"cd deployments/{deployment}\ncdk bootstrap    # once for an account and region\ncdk deploy --all"
+        commands = (
+            f"cd deployments/{deployment}\ncdk bootstrap    # once for an account and region\ncdk deploy --all{chosen}"
+        )
     path = [
         PathRow(name, step.logical_id, step.type_name, lasting(step.duration.typical))
         for name, stack in found.stacks.items()
@@ -67,7 +74,7 @@ def deletion_shown(found: Deletion) -> DeletionShown:
     )
     retained = [
         RetainedRow(
-            _capital(one.holds or f"nothing, but goes on: {_kind(one.type_name)}"),
+            _capital(one.holds or f"no data of its own: {_kind(one.type_name)}"),
             f"{one.stack}/{one.logical_id}",
             one.monthly,
         )
@@ -118,7 +125,7 @@ def update_shown(found: Update, before: Mapping[str, object], after: Mapping[str
 def update_lines(shown: UpdateShown) -> tuple[str, ...]:
     """An update in lines of text, what matters most first."""
     return (
-        *(f"DATA: {alarm}" for alarm in shown.alarms),
+        *shown.alarms,
         shown.summary,
         *(f"{row.what}: {row.resource}" for row in shown.rows if row.tone != "good"),
         *(f"setting {one.name}: {one.before} -> {one.after}" for one in shown.settings),
@@ -149,10 +156,11 @@ def _summary(found: Update) -> str:
 def _alarms(found: Update) -> Iterator[str]:
     for one in found.losing:
         holds = f" It holds {one.holds}." if one.holds else ""
-        yield f"{one.stack}/{one.change.logical_id}: {one.what}.{holds} {'; '.join(one.change.weakened)}".rstrip()
+        lines = f"{one.stack}/{one.change.logical_id}: {one.what}.{holds} {'; '.join(one.change.weakened)}".rstrip()
+        yield f"DATA: {lines}"
     for conflict in found.conflicts:
         then = "update the importer first" if conflict.freed else "CloudFormation refuses that"
-        yield f"{conflict.importer} imports {conflict.export}, which is {conflict.change}: {then}"
+        yield f"REFUSED: {conflict.importer} imports {conflict.export}, which is {conflict.change}: {then}"
 
 
 def _tone(one: Touched) -> Tone:
@@ -168,6 +176,11 @@ def _why(one: Touched) -> str:
 
 def _value(settings: Mapping[str, object], name: str) -> str:
     return "not there" if name not in settings else str(settings[name])
+
+
+def _plain(value: object) -> str:
+    """A setting's value as `-c` takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _kind(type_name: str) -> str:

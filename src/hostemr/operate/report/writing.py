@@ -27,7 +27,7 @@ from hostemr.operate.rehearsal.deletion import Deletion, deletion
 from hostemr.operate.rehearsal.outage import zone_outage
 from hostemr.operate.rehearsal.updating import Update, update
 from hostemr.operate.report.checked import controls_shown, counted, findings_shown, with_nag
-from hostemr.operate.report.chosen import settings_shown
+from hostemr.operate.report.chosen import given, settings_shown
 from hostemr.operate.report.contents import Card, Cost, Listed, OutageRow, Page, Tone, WhatIf
 from hostemr.operate.report.page import index_html, page_html
 from hostemr.operate.report.priced import (
@@ -88,7 +88,12 @@ def write(plan: Plan, out: Path, *, looked: Findings, region: str, made_on: date
         warnings=plan.warnings,
         outage=outage,
         deletion=deletion_shown(gone),
-        creation=creation_shown(plan.deployment, made, [str(stack.template) for stack in plan.stacks]),
+        creation=creation_shown(
+            plan.deployment,
+            made,
+            sources=[str(stack.template) for stack in plan.stacks],
+            settings=given(plan.deployment, plan.settings),
+        ),
         settings=settings_shown(plan.deployment, plan.settings),
         controls=controls_shown(hipaa(templates)),
         update=shown,
@@ -113,6 +118,7 @@ def write(plan: Plan, out: Path, *, looked: Findings, region: str, made_on: date
         findings_tone=_findings_tone(found),
         open=len(found.at_least("warning")),
         losing=len(changed.losing) if changed else 0,
+        refused=len(changed.refused) + len(changed.conflicts) if changed else 0,
         outage=worst.effect if worst else "nothing in a zone",
         outage_tone=worst.tone if worst else "good",
         creation=f"about {lasting(made.seconds.typical)}",

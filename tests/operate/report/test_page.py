@@ -78,7 +78,7 @@ class TestReport:
         [
             "OpenEMR on AWS Fargate",
             "In other sizes",
-            "With other use",
+            "By who uses it",
             "What is accepted, and why",
             "If one availability zone fails",
             "What stays, and goes on costing",

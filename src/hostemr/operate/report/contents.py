@@ -75,6 +75,8 @@ class WhatIf:
     rows: tuple[WhatIfRow, ...]
     totals: tuple[Decimal, ...]
     left_out: tuple[str, ...] = ()
+    heading: str = "Part"
+    """What the rows are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
+from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
 from hostemr.deployment.sizes import SIZES
-from hostemr.operate.plan import Variant
+from hostemr.operate.plan import Plan
 from hostemr.operate.price import Bill, price
 from hostemr.operate.prices.components import by_component, what_if
 from hostemr.operate.prices.report import plain
@@ -30,7 +32,7 @@ def cost_shown(bill: Bill) -> Cost:
     remembered = sum(price.basis == "from memory" for price in bill.prices)
     return Cost(
         total=bill.total(),
-        note=f'${assumed:,.2f} of it rests on assumptions of little use; see "With other use".',
+        note=f'${assumed:,.2f} of it rests on assumptions of little use; see "By who uses it".',
         parts=tuple(
             CostPart(part.name.capitalize(), part.meaning, part.monthly, int(part.monthly * 100 / largest))
             for part in parts
@@ -54,43 +56,58 @@ def cost_shown(bill: Bill) -> Cost:
     )
 
 
-def sizes_compared(chosen: str, bill: Bill, variants: Sequence[Variant], region: str) -> WhatIf | None:
-    """What the same deployment costs in every size; None where it has no sizes."""
-    if not variants:
-        return None
-    bills = {chosen: bill}
-    bills |= {one.size: price(one.templates, region=region) for one in variants if not one.refused}
-    return _table(
-        {size: bills[size] for size in SIZES if size in bills},
-        title="In other sizes",
-        note="The same settings with another `size`; what you set yourself stays as it is.",
-        chosen=chosen,
-        left_out=tuple(
-            f"{one.size} is not possible with these settings: {one.refused}" for one in variants if one.refused
-        ),
-    )
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One way to make a deployment: a size, or a type of server."""
+
+    templates: Mapping[str, Template]
+    parameters: Mapping[str, str]
 
 
-def servers_compared(templates: Mapping[str, Template], chosen: str, region: str) -> WhatIf:
-    """What one server costs by its type."""
-    names = dict.fromkeys([chosen, *INSTANCE_SIZES])
-    bills = {name: price(templates, region=region, parameters={"InstanceSize": name}) for name in names}
+def kinds_compared(kinds: Mapping[str, Kind], chosen: str, region: str, refused: Mapping[str, str]) -> WhatIf:
+    """What the same deployment costs by its size or its server, part by part; `refused` are those that cannot be."""
+    bills = {name: price(one.templates, region=region, parameters=one.parameters) for name, one in kinds.items()}
     return _table(
         bills,
-        title="With another server",
-        note="The parameter InstanceSize, which can be changed at any launch or update.",
+        title="In other sizes",
+        note="What you set yourself stays as it is.",
         chosen=chosen,
+        left_out=tuple(f"{name} is not possible with these settings: {why}" for name, why in refused.items()),
     )
 
 
-def practices_compared(templates: Mapping[str, Template], region: str) -> WhatIf:
-    """What the plan costs for practices of other sizes: more requests, more data."""
-    bills = {
-        name: price(templates, region=region, assumed={key: plain(found) for key, found in one.amounts().items()})
-        for name, one in SCENARIOS.items()
-    }
-    meanings = " ".join(f"{name}: {one.meaning}." for name, one in SCENARIOS.items())
-    return _table(bills, title="With other use", note=meanings, chosen="")
+def uses_compared(kinds: Mapping[str, Kind], chosen: str, region: str) -> WhatIf:
+    """What each costs for practices of different sizes: more requests, more data, more tasks when they are busy."""
+    rows = []
+    for name, scenario in SCENARIOS.items():
+        assumed = {key: plain(found) for key, found in scenario.amounts().items()}
+        totals = tuple(
+            price(one.templates, region=region, parameters=one.parameters, assumed=assumed).total()
+            for one in kinds.values()
+        )
+        rows.append(WhatIfRow(f"{name}: {scenario.meaning}", totals))
+    return WhatIf(
+        title="By who uses it",
+        note='The sum of a month for invented practices; "hostemr price --usage-file" takes your own.',
+        columns=tuple(kinds),
+        chosen=chosen,
+        rows=tuple(rows),
+        totals=(),
+        heading="Practice",
+    )
+
+
+def kinds_of(plan: Plan) -> tuple[dict[str, Kind], str, dict[str, str]]:
+    """The ways to make a plan's deployment, the one that it is, and those that its settings forbid, with why."""
+    templates = plan.templates
+    if plan.deployment == EXPRESS_PLUS:
+        chosen = str(plan.settings["instance_size"])
+        names = dict.fromkeys([chosen, *INSTANCE_SIZES])
+        return {name: Kind(templates, {"InstanceSize": name}) for name in names}, chosen, {}
+    chosen = str(plan.settings["size"])
+    made = {chosen: templates} | {one.size: one.templates for one in plan.variants if not one.refused}
+    refused = {one.size: one.refused for one in plan.variants if one.refused}
+    return {size: Kind(made[size], {}) for size in SIZES if size in made}, chosen, refused
 
 
 def plans_compared(before: Bill, after: Bill) -> WhatIf:

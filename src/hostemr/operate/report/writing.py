@@ -30,13 +30,7 @@ from hostemr.operate.report.checked import controls_shown, counted, findings_sho
 from hostemr.operate.report.chosen import given, settings_shown
 from hostemr.operate.report.contents import Card, Cost, Listed, OutageRow, Page, Tone, WhatIf
 from hostemr.operate.report.page import index_html, page_html
-from hostemr.operate.report.priced import (
-    cost_shown,
-    plans_compared,
-    practices_compared,
-    servers_compared,
-    sizes_compared,
-)
+from hostemr.operate.report.priced import cost_shown, kinds_compared, kinds_of, plans_compared, uses_compared
 from hostemr.operate.report.rehearsed import (
     creation_shown,
     deletion_shown,
@@ -159,12 +153,8 @@ def _subtitle(plan: Plan, region: str) -> str:
 
 
 def _what_if(plan: Plan, region: str) -> tuple[WhatIf, ...]:
-    templates = plan.templates
-    if plan.deployment == EXPRESS_PLUS:
-        chosen = str(plan.settings["instance_size"])
-        return (servers_compared(templates, chosen, region), practices_compared(templates, region))
-    sizes = sizes_compared(str(plan.settings["size"]), price(templates, region=region), plan.variants, region)
-    return (*((sizes,) if sizes else ()), practices_compared(templates, region))
+    kinds, chosen, refused = kinds_of(plan)
+    return (kinds_compared(kinds, chosen, region, refused), uses_compared(kinds, chosen, region))
 
 
 def _cards(

@@ -28,6 +28,8 @@ build/plan/index.html: $(VENV)/run $(shell find src/hostemr -name '*.py' -o -nam
 
 cdk: $(VENV)/stacks  ## Install what `cdk` in deployments/ needs, the CDK's command line included
 
+# Else every program of ours that a test starts would compile itself anew.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/dev system-packages  ## Run every test; installs what they need by apt where it may
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 

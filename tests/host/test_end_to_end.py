@@ -44,7 +44,7 @@ def clinic(request: pytest.FixtureRequest, new_machine: Callable[..., Machine], 
 
 
 def without_waiting(clinic: Machine) -> Engine:
-    """The clinic's own engine; Duplicity's tries follow each other at once."""
+    """The clinic's own engine; Duplicity's tries follow each other at once, and it is soon ended where it hangs."""
     one = clinic.configuration
     if one.engine == "restic":
         return sources.own(clinic.server)
@@ -52,7 +52,14 @@ def without_waiting(clinic: Machine) -> Engine:
         aws=clinic.server.aws, name=one.bucket, prefix=one.prefix, region=one.region, endpoint_url=one.endpoint_url
     )
     archive = clinic.layout.cache / "duplicity-own"
-    return Duplicity(clinic.server.programs, place, passphrase=PASSPHRASE, archive=archive, retry_delay_seconds=0)
+    return Duplicity(
+        clinic.server.programs,
+        place,
+        passphrase=PASSPHRASE,
+        archive=archive,
+        retry_delay_seconds=0,
+        ends_within=1,
+    )
 
 
 class QuickMachinesAws(QuickAws):

@@ -108,6 +108,32 @@ def test_what_docker_cannot_do_is_not_the_copys_fault(tmp_path: Path, status: in
     assert not isinstance(caught.value, DoesNotRun)
 
 
+def ending(folder: Path, status: int) -> Containers:
+    """Docker whose client is killed by the end of the server, which has this exit status, before it can answer."""
+    program = folder / "docker"
+    program.write_text(
+        "#!/bin/sh\ncase $1 in\n  rm) exit 0;;\n"
+        f'  exec) read -r sql; [ "$sql" != SHUTDOWN ] || {{ touch {folder}/told; exit 137; }};;\n'
+        f"  run) while [ ! -e {folder}/told ]; do sleep 0.02; done; exit {status};;\nesac\n"
+    )
+    program.chmod(0o755)
+    return Containers(Programs({"PATH": f"{folder}:/usr/bin:/bin"}))
+
+
+def test_a_client_that_is_killed_by_the_servers_clean_end_is_no_failure(tmp_path: Path) -> None:
+    with scratch_server(ending(tmp_path, 0), "mariadb:11.8.3", tmp_path):
+        assert not (tmp_path / "told").exists()
+    assert (tmp_path / "told").exists()
+
+
+def test_a_server_that_does_not_end_cleanly_is_the_copys_fault(tmp_path: Path) -> None:
+    with (
+        pytest.raises(DoesNotRun, match="ended with status 1 on the copy"),
+        scratch_server(ending(tmp_path, 1), "mariadb:11.8.3", tmp_path),
+    ):
+        assert not (tmp_path / "told").exists()
+
+
 def test_escapes_of_the_client_are_taken_back() -> None:
     assert rows("") == []
     assert rows("a\tb\nc\td\n") == [["a", "b"], ["c", "d"]]

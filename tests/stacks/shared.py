@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import pickle
@@ -22,11 +23,18 @@ def shared(name: str, make: Callable[[], Result]) -> Result:
     if folder is None:
         return make()
     file = Path(folder) / hashlib.sha256(name.encode()).hexdigest()
-    if file.exists():
-        found: Result = pickle.loads(file.read_bytes())
-        return found
-    made = make()
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as whole:
+    # What another process is making now is not made twice. The locks are freed by the end of a process too.
+    with file.with_suffix(".lock").open("w") as lock:
+        if not file.exists():
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if file.exists():
+            found: Result = pickle.loads(file.read_bytes())
+            return found
+        return _kept(file, make())
+
+
+def _kept(file: Path, made: Result) -> Result:
+    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as whole:
         whole.write(pickle.dumps(made))
     Path(whole.name).replace(file)
     return made

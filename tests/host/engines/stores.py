@@ -53,7 +53,8 @@ def engine(kind: str, place: Place, room: Path, **changes: Any) -> Engine:
     if kind == "restic":
         return Restic(programs(room), place, cache=room / "cache", server="clinic", **settings)
     # Little work to make a key of the passphrase: by default GnuPG measures for half a second how much it can do.
-    settings = {"volume_megabytes": 1, "retry_delay_seconds": 1, "gpg_options": "--s2k-count=1024", **settings}
+    quick = {"volume_megabytes": 1, "retry_delay_seconds": 1, "ends_within": 1, "gpg_options": "--s2k-count=1024"}
+    settings = {**quick, **settings}
     return Duplicity(programs(room), place, archive=room / "archive", **settings)
 
 

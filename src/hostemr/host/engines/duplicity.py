@@ -65,6 +65,7 @@ class Duplicity:
         retry_delay_seconds: int = 10,
         gpg_options: str = "",
         patience: float = 12 * HOUR,
+        ends_within: float = _ENDS_WITHIN,
     ) -> None:
         self._programs = programs
         self._place = place
@@ -77,6 +78,7 @@ class Duplicity:
         self._gpg_options = f"--cipher-algo=AES256 --compress-level=1 --no-symkey-cache {gpg_options}".rstrip()
         self._retry_delay_seconds = retry_delay_seconds
         self._patience = patience
+        self._ends_within = ends_within
         self._secrets = {"PASSPHRASE": passphrase}
 
     def store(self, folder: Path, taken: datetime) -> Point:
@@ -323,7 +325,7 @@ class Duplicity:
             if self._place.endpoint_url:
                 options += ["--s3-endpoint-url", self._place.endpoint_url]
         with self._folders() as (temporary, gnupg):
-            ended = _Ended(temporary / "log")
+            ended = _Ended(temporary / "log", self._ends_within)
             try:
                 self._programs.run(
                     [
@@ -357,8 +359,9 @@ class _Ended:
     reads any more (seen with 0.8.22 on a volume whose hash is wrong).
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, within: float) -> None:
         self.log = log
+        self._within = within
         self._since: float | None = None
 
     def status(self) -> int | None:
@@ -374,4 +377,4 @@ class _Ended:
         if self.status() is None:
             return False
         self._since = self._since or time.monotonic()
-        return time.monotonic() - self._since > _ENDS_WITHIN
+        return time.monotonic() - self._since > self._within

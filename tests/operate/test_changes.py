@@ -513,3 +513,18 @@ def test_the_schema_tells_which_resource_is_deleted_first() -> None:
         schema = schema_of(type_name)
         assert schema is not None
         assert schema.deletes_first is first
+
+
+@pytest.mark.parametrize("argument", [None, [], "x", ["C", 1], [["C"], 1, 2]])
+def test_an_if_that_cannot_be_read_is_a_possible_change_and_no_endless_one(argument: Any) -> None:
+    odd = {"DisplayName": {"Fn::If": argument}}
+    assert kind_of("AWS::SNS::Topic", odd, {"DisplayName": "x"}) is Kind.UPDATED
+    assert kind_of("AWS::SNS::Topic", {"DisplayName": "x"}, odd) is Kind.UPDATED
+
+
+def test_a_condition_that_cannot_be_read_is_passed_over() -> None:
+    odd: tuple[Any, Any] = (["x"], {})
+    before, after = (
+        template({"It": resource("AWS::SNS::Topic")}, Conditions={"C": {"Condition": argument}}) for argument in odd
+    )
+    assert compare(before, after) == []

@@ -78,6 +78,14 @@ class TestSources:
         assert accepted == [("Audit", "AwsSolutions-S1", "holds logs only")]
 
 
+def test_what_makes_cfn_lint_end_is_a_gap_and_no_traceback() -> None:
+    text = json.dumps({"Resources": {"A": {"Type": "AWS::S3::Bucket", "Metadata": "x"}}})
+    found = check({"data": database_stack()}, nag=False, texts={"data": text})
+    [gap] = found.gaps
+    assert gap.startswith("cfn-lint has not looked at data: ")
+    assert any(one.tool == "hostemr" for one in found.findings)
+
+
 class TestChoice:
     def test_only_and_skip_take_ids_and_beginnings_in_any_case(self) -> None:
         stack = {"data": database_stack()}

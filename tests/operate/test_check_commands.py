@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,15 @@ class TestWrongUse:
             f"{tmp_path / 'empty'} has no *.template.json; name a template file, or a folder that plan wrote",
         )
 
+    def test_a_region_that_is_none_is_told_before_anything_is_looked_at(self, written: Path) -> None:
+        with pytest.raises(SettingsError, match=r"--region is 'us-east-11', .* the nearest is us-east-1"):
+            _run(written, "--no-nag", "--region", "us-east-11")
+
+    @pytest.mark.parametrize("other", ["--json", "--hipaa"])
+    def test_sarif_is_refused_beside_another_form(self, written: Path, other: str) -> None:
+        with pytest.raises(SettingsError, match=f"{other}.*sarif"):
+            _run(written, *QUICK, "--format", "sarif", other)
+
     def test_no_template_is_wrong_use(self) -> None:
         with pytest.raises(SettingsError, match="none is given"):
             _run()
@@ -126,3 +136,44 @@ def test_an_accepted_finding_is_shown_with_its_reason(tmp_path: Path, capsys: py
     shown = capsys.readouterr().out
     assert "accepted  x Logs: AwsSolutions-S1\n    it holds logs alone" in shown
     assert "1 accepted with a reason" in shown
+
+
+class TestOnly:
+    @pytest.fixture
+    def topic(self, tmp_path: Path) -> Path:
+        return _write(tmp_path / "x.json", template({"T": resource("AWS::SNS::Topic")}))
+
+    @pytest.mark.parametrize(
+        ("wanted", "nearest"),
+        [
+            ("ListenerTls", "HOSTEMR-ListenerTls"),
+            ("hostemr-listnertls", "HOSTEMR-ListenerTls"),
+            ("HOSTEMR-Listner*", "HOSTEMR-ListenerTls"),
+            ("E30", ""),
+            ("X3002", ""),
+            ("AwsSolutions-", ""),
+            ("", ""),
+        ],
+    )
+    def test_an_id_that_no_tool_can_have_is_refused_with_the_nearest_of_ours(
+        self, topic: Path, wanted: str, nearest: str
+    ) -> None:
+        for option in ("--only", "--skip"):
+            with pytest.raises(SettingsError, match=f"there is no check {re.escape(wanted)}; the nearest is {nearest}"):
+                _run(*QUICK, option, wanted, topic)
+
+    @pytest.mark.parametrize(
+        "wanted", ["E3002", "w9999", "I*", "E3*", "AwsSolutions-S1", "HIPAA.Security-*", "Aws*", "*", "hostemr-log*"]
+    )
+    def test_ids_that_a_tool_may_have_are_taken(
+        self, topic: Path, wanted: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        _run(*QUICK, "--only", wanted, topic)
+        assert f"--only {wanted} let nothing through" in capsys.readouterr().err
+
+    def test_nothing_is_said_where_something_was_let_through(
+        self, written: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(FindingsError):
+            _run(*QUICK, "--only", "HOSTEMR-Backup*", written)
+        assert capsys.readouterr().err == ""

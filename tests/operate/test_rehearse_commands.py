@@ -78,3 +78,24 @@ def test_help_has_examples_and_exit_statuses(capsys: pytest.CaptureFixture[str])
     shown = capsys.readouterr().out
     assert "hostemr rehearse build/plan/openmrs --delete" in shown
     assert "findings, or a failed check" in shown
+
+
+def test_a_parameter_that_no_template_has_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    made = template({"T": resource("AWS::SNS::Topic")}, Parameters={"Domain": {"Type": "String"}})
+    with pytest.raises(SettingsError) as raised:
+        _run(_write(tmp_path / "a.json", made), "--delete", "--parameter", "Domian=x")
+    assert raised.value.problems == ("--parameter Domian is none of the template's parameters; did you mean Domain?",)
+
+
+def test_a_parameter_of_the_former_template_alone_is_known(tmp_path: Path) -> None:
+    made = template({"T": resource("AWS::SNS::Topic")})
+    before = _write(tmp_path / "a.json", {**made, "Parameters": {"Domain": {"Type": "String"}}})
+    _run(_write(tmp_path / "b.json", made), "--from", before, "--update", "--parameter", "Domain=x")
+
+
+def test_a_deployments_name_stands_alone(topic: Path) -> None:
+    with pytest.raises(SettingsError) as raised:
+        _run("openemr", topic)
+    assert raised.value.problems == (
+        "openemr: a deployment's name stands alone; rehearse the files in a call of their own",
+    )

@@ -85,3 +85,47 @@ def test_equal_meanings_are_equal() -> None:
     assert canonical({"A": 80, "B": True, "C": 1.0}) == canonical({"A": "80", "B": "true", "C": "1"})
     assert canonical({"Fn::GetAtt": "a.b.c"}) == {"Fn::GetAtt": ["a", "b.c"]}
     assert canonical("true") != canonical("True")
+
+
+@pytest.mark.parametrize(
+    ("sections", "problem"),
+    [
+        ("Outputs: []", "x: Outputs is list, expected a mapping"),
+        ("Parameters: words", "x: Parameters is str, expected a mapping"),
+        ("Conditions: true", "x: Conditions is bool, expected a mapping"),
+        ("Mappings: 1", "x: Mappings is int, expected a mapping"),
+        ("Metadata:", "x: Metadata is null, expected a mapping"),
+        ("Parameters: {P: words}", "x: Parameters.P is no mapping"),
+        ("Outputs: {O: []}", "x: Outputs.O is no mapping"),
+    ],
+)
+def test_a_section_that_is_no_mapping_is_refused_with_one_line(sections: str, problem: str) -> None:
+    with pytest.raises(InvalidTemplate) as raised:
+        parse_template(f"Resources: {{T: {{Type: AWS::SNS::Topic}}}}\n{sections}", name="x")
+    assert raised.value.problems == (problem,)
+
+
+def test_outputs_that_a_loop_writes_are_no_mistake() -> None:
+    looped = "Outputs: {'Fn::ForEach::Each': [N, [a, b], {'Out${N}': {Value: x}}]}"
+    assert parse_template(f"Resources: {{T: {{Type: AWS::SNS::Topic}}}}\n{looped}", name="x")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Resources: *none", "found undefined alias, line 1, column 12"),
+        ("PK\x03\x04", "unacceptable character #x0003: control characters are not allowed, position 2"),
+    ],
+)
+def test_what_the_reader_says_on_several_lines_is_one_problem_of_one_line(text: str, reason: str) -> None:
+    with pytest.raises(InvalidTemplate) as raised:
+        parse_template(text, name="x")
+    assert raised.value.problems == (f"x: neither JSON nor YAML: {reason}",)
+
+
+@pytest.mark.parametrize(
+    "attribute", ["DependsOn: 1", "DependsOn: [{Ref: U}]", "Condition: {}", "Condition: [C]", "Metadata: []"]
+)
+def test_an_attribute_of_another_shape_is_refused(attribute: str) -> None:
+    with pytest.raises(InvalidTemplate, match=rf"x: Resources\.T\.{attribute.partition(':')[0]} is n"):
+        parse_template(f"Resources: {{T: {{Type: AWS::SNS::Topic, {attribute}}}}}", name="x")

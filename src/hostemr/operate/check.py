@@ -105,7 +105,7 @@ def check(
         if linted:
             begun = time.perf_counter()
             for name, text in texts.items():
-                found += _linted(name, text, region)
+                found += _linted(name, text, region, gaps)
             seconds["cfn-lint"] = time.perf_counter() - begun
         found += nagging.findings()
     if nag:
@@ -163,8 +163,13 @@ def _found(check: Check, templates: Templates) -> Iterator[Finding]:
         )
 
 
-def _linted(name: str, text: str, region: str) -> Iterator[Finding]:
-    for match in lint(text, regions=[region]):
+def _linted(name: str, text: str, region: str, gaps: list[str]) -> Iterator[Finding]:
+    try:
+        matches = lint(text, regions=[region])
+    except Exception as error:  # noqa: BLE001, its rules meet anybody's template, and what they raise is a gap of theirs
+        gaps.append(f"cfn-lint has not looked at {name}: it ended with {type(error).__name__}: {error}")
+        return
+    for match in matches:
         path = [str(part) for part in getattr(match, "path", None) or []]
         yield Finding(
             tool="cfn-lint",

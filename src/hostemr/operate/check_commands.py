@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,6 +20,8 @@ from hostemr.operate.sarif import as_sarif
 from hostemr.operate.template import InvalidTemplate, Template, load_template
 
 _OURS = "HOSTEMR-"
+_PACKS = ("AwsSolutions-", "HIPAA.Security-")
+"""How the ids of the packs of cdk-nag begin that we run."""
 _COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 
 
@@ -67,7 +70,8 @@ def check_command(
     if listed:
         _say(_list(as_json=as_json or form == "json"), out)
         return
-    loaded, texts, files = _read(templates, [*only, *skip])
+    wrong = [*_clashing(form, as_json=as_json, hipaa=hipaa), *_no_such_region(region)]
+    loaded, texts, files = _read(templates, [*only, *skip], wrong)
     if hipaa:
         controls = table.hipaa(loaded, region=region)
         data: Any = table.as_data(controls)
@@ -89,6 +93,8 @@ def check_command(
         _say(json.dumps(as_sarif(found), indent=2, ensure_ascii=False), out)
     else:
         _say("\n".join(_as_text(found, accepted=accepted)), out)
+    if only and not found.findings:
+        click.echo(f"--only {', '.join(only)} let nothing through: nothing was found under these ids", err=True)
     for gap in found.gaps:
         click.echo(f"warning: {gap}", err=True)
     bad = found.at_least(fail_on)
@@ -99,14 +105,32 @@ def check_command(
         )
 
 
+def _clashing(form: str, *, as_json: bool, hipaa: bool) -> Iterator[str]:
+    if as_json and form == "sarif":
+        yield "--json and --format sarif are two forms; give one of them"
+    if hipaa and form == "sarif":
+        yield "--hipaa is a table, which SARIF has no place for; leave out --format sarif, or give --json"
+
+
+def _no_such_region(region: str) -> Iterator[str]:
+    from cfnlint.helpers import REGIONS
+
+    if region not in REGIONS:
+        near = get_close_matches(region, REGIONS, n=1, cutoff=0.0)
+        yield f"--region is {region!r}, which cfn-lint does not know; the nearest is {near[0]}"
+
+
 def _read(
-    paths: Iterable[Path], identities: Iterable[str]
+    paths: Iterable[Path], identities: Iterable[str], wrong: Iterable[str]
 ) -> tuple[dict[str, Template], dict[str, str], dict[str, str]]:
     """The templates by stack name, their texts and their files. Raises SettingsError with every problem."""
-    problems = [f"TEMPLATE: {problem}" for problem in _none_given(paths)]
+    problems = [*wrong, *(f"TEMPLATE: {problem}" for problem in _none_given(paths))]
     for identity in identities:
-        if identity.upper().startswith(_OURS) and not _known(identity):
-            near = get_close_matches(identity, BY_ID, n=1, cutoff=0.0)
+        if not _known(identity) and not _foreign(identity):
+            # The beginning that all share would make all of them near.
+            wanted = identity.upper().removeprefix(_OURS).rstrip("*").lower()
+            own = {one.removeprefix(_OURS).lower(): one for one in BY_ID}
+            near = [own[one] for one in get_close_matches(wanted, own, n=1, cutoff=0.0)]
             problems.append(f"there is no check {identity}; the nearest is {near[0]}")
     loaded: dict[str, Template] = {}
     texts: dict[str, str] = {}
@@ -134,6 +158,17 @@ def _known(identity: str) -> bool:
     known = [one.lower() for one in BY_ID]
     wanted = identity.lower()
     return wanted in known or (wanted.endswith("*") and any(one.startswith(wanted[:-1]) for one in known))
+
+
+def _foreign(identity: str) -> bool:
+    """Whether it is shaped as cfn-lint's ids or cdk-nag's are, or as the beginning of some; their lists are theirs."""
+    wanted, star = (identity.removesuffix("*").lower(), "*") if identity.endswith("*") else (identity.lower(), "")
+    if re.fullmatch(r"[ewi]\d{0,4}" if star else r"[ewi]\d{4}", wanted):
+        return True
+    packs = [one.lower() for one in _PACKS]
+    if star:
+        return any(one.startswith(wanted) or wanted.startswith(one) for one in packs)
+    return any(wanted.startswith(one) and wanted != one for one in packs)
 
 
 def _files(paths: Iterable[Path], problems: list[str]) -> Iterator[Path]:

@@ -68,7 +68,7 @@ def shifted(before: Template, after: Template) -> Shifted:
         more = {
             name
             for name, definition in defined.items()
-            if known.within(definition) or any(used in conditions for used in arguments(definition, "Condition"))
+            if known.within(definition) or any(used in conditions for used in _names(definition))
         }
         growing = not more <= conditions
         conditions |= more
@@ -136,9 +136,12 @@ def _of_branches(
 
 def _choices(value: Any) -> Iterator[tuple[dict[str, bool], Any]]:
     """The values that a value can take, each with the conditions that choose it."""
-    argument = value.get("Fn::If") if intrinsic(value) == "Fn::If" else None
+    if intrinsic(value) != "Fn::If":
+        yield {}, ABSENT if _no_value(value) else value
+        return
+    argument = value["Fn::If"]
     if not isinstance(argument, list) or len(argument) != 3 or not isinstance(argument[0], str):
-        yield {}, ABSENT if _no_value(value) else (value if argument is None else {"Fn::Unreadable": value})
+        yield {}, {"Fn::Unreadable": value}
         return
     for yes, branch in ((True, argument[1]), (False, argument[2])):
         for taken, chosen in _choices(branch):
@@ -178,6 +181,11 @@ def _without(values: list[Any], common: Counter[str]) -> list[Any]:
 
 def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
+
+
+def _names(definition: Any) -> Iterator[str]:
+    """The conditions that a condition is made of."""
+    return (name for name in arguments(definition, "Condition") if isinstance(name, str))
 
 
 def _first(argument: Any) -> Any:

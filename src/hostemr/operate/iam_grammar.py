@@ -19,10 +19,11 @@ from functools import cache, lru_cache
 from importlib import resources as files
 from typing import Any
 
+from hostemr.operate.references import alternatives
 from hostemr.operate.template import Template, intrinsic, resources
+from hostemr.operate.texts import UNKNOWN, text_of
 
-UNKNOWN = "\N{OBJECT REPLACEMENT CHARACTER}"
-"""In a text: something that CloudFormation puts there, of any length, perhaps a whole ARN."""
+_ANY = {"AWS::Partition", "AWS::Region", "AWS::AccountId"}
 
 # The data has the condition keys of resource types, not those of actions. Where a service has a row here, a key
 # that neither has is a finding; keys of other services are not judged. In lower case, as keys have no case;
@@ -111,24 +112,31 @@ def check_statements(template: Template) -> list[Finding]:
     return found
 
 
+def can_be_bounded(action: str) -> bool:
+    """Whether the action, such as `ecs:UpdateService`, knows resource types; False for one that is not known."""
+    service, _, name = action.lower().partition(":")
+    known = _grammar().get(service, {}).get("Actions", {}).get(name, {})
+    return bool(known.get("Resources"))
+
+
 def _statements(resource: Mapping[str, Any]) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
     if not str(resource.get("Type")).startswith("AWS::IAM::"):
         return
     properties = resource.get("Properties", {})
     documents = [("PolicyDocument", properties.get("PolicyDocument"))]
-    for number, policy in enumerate(_alternatives(properties.get("Policies"))):
+    for number, policy in enumerate(alternatives(properties.get("Policies"))):
         if isinstance(policy, Mapping):
             documents.append((f"Policies[{number}].PolicyDocument", policy.get("PolicyDocument")))
     for name, value in documents:
-        for document in _alternatives(value):
+        for document in alternatives(value):
             listed = document.get("Statement") if isinstance(document, Mapping) else None
-            for number, statement in enumerate(_alternatives(listed)):
+            for number, statement in enumerate(alternatives(listed)):
                 if isinstance(statement, Mapping):
                     yield name, number, statement
 
 
 def _problems(statement: Mapping[str, Any], parameters: frozenset[str]) -> Iterator[tuple[str, str]]:
-    actions = [_text(action) for action in _alternatives(statement.get("Action", statement.get("NotAction")))]
+    actions = [_text(action) for action in alternatives(statement.get("Action", statement.get("NotAction")))]
     judged: dict[str, list[str]] = {}
     for action in actions:
         if UNKNOWN in action or action == "*":
@@ -143,7 +151,7 @@ def _problems(statement: Mapping[str, Any], parameters: frozenset[str]) -> Itera
         else:
             yield action, f"is no action of {service}"
     if "Action" in statement and "Resource" in statement:
-        yield from _misplaced(judged, list(_alternatives(statement["Resource"])), parameters, len(actions))
+        yield from _misplaced(judged, list(alternatives(statement["Resource"])), parameters, len(actions))
     for key in _condition_keys(statement):
         for action in judged:
             if not _knows(action.partition(":")[0].lower(), key.lower()):
@@ -151,7 +159,7 @@ def _problems(statement: Mapping[str, Any], parameters: frozenset[str]) -> Itera
 
 
 def _condition_keys(statement: Mapping[str, Any]) -> Iterator[str]:
-    for operators in _alternatives(statement.get("Condition")):
+    for operators in alternatives(statement.get("Condition")):
         for keys in operators.values() if isinstance(operators, Mapping) else ():
             if isinstance(keys, Mapping):
                 yield from map(str, keys)
@@ -184,7 +192,7 @@ def _misplaced(
 
 def _may_be_all(value: Any, parameters: frozenset[str]) -> bool:
     name = intrinsic(value)
-    return name == "Fn::FindInMap" or (name == "Ref" and value["Ref"] in parameters)
+    return name == "Fn::FindInMap" or (name == "Ref" and str(value["Ref"]) in parameters)
 
 
 def _knows(service: str, key: str) -> bool:
@@ -242,37 +250,10 @@ def _meet(one: str, other: str) -> bool:
     return (one[0] == other[0] or "?" in {one[0], other[0]}) and _meet(one[1:], other[1:])
 
 
-def _alternatives(value: Any) -> Iterator[Any]:
-    """The members of a list, or the value alone; both sides of each `Fn::If`, without what is no value."""
-    if value is None or value == {"Ref": "AWS::NoValue"}:
-        return
-    if isinstance(value, list):
-        for member in value:
-            yield from _alternatives(member)
-    elif intrinsic(value) == "Fn::If":
-        yield from _alternatives(value["Fn::If"][1:])
-    else:
-        yield value
-
-
 def _text(value: Any) -> str:
     """The value as a text with `*` for account, region and partition, and UNKNOWN for what is known later."""
-    if isinstance(value, str):
-        return re.sub(r"\$\{[^}]*\}", UNKNOWN, value)  # a policy variable, such as ${aws:username}
-    name = intrinsic(value)
-    if name == "Ref":
-        return "*" if value["Ref"] in {"AWS::Partition", "AWS::Region", "AWS::AccountId"} else UNKNOWN
-    if name == "Fn::Join" and isinstance(value[name][1], list):
-        return str(value[name][0]).join(map(_text, value[name][1]))
-    if name == "Fn::Sub":
-        written, variables = value[name] if isinstance(value[name], list) else (value[name], {})
-
-        def put(match: re.Match[str]) -> str:
-            # ${!aws:username} is not CloudFormation's to fill.
-            return UNKNOWN if match[1][:1] == "!" else _text(variables.get(match[1], {"Ref": match[1]}))
-
-        return re.sub(r"\$\{([^}]*)\}", put, written)
-    return UNKNOWN
+    # A policy variable, such as ${aws:username}, is known when somebody asks.
+    return re.sub(r"\$\{[^}]*\}", UNKNOWN, text_of(value, lambda name: "*" if name in _ANY else UNKNOWN))
 
 
 def _shown(texts: Sequence[str]) -> str:
@@ -281,6 +262,7 @@ def _shown(texts: Sequence[str]) -> str:
 
 @cache
 def _grammar() -> dict[str, Any]:
+    """Actions and resources by service, all in lower case."""
     text = files.files("cfnlint.data.AdditionalSpecs").joinpath("Policies.json").read_text(encoding="utf-8")
     grammar: dict[str, Any] = json.loads(text)
     return grammar

@@ -24,8 +24,8 @@ def creation_order(template: Template) -> list[tuple[str, ...]]:
     """
     declared = resources(template)
     problems = [] if transformed(template) else list(_dangling(template, declared))
-    needs = {name: _needs(name, resource) & declared.keys() for name, resource in declared.items()}
-    order, cycle = waves(needs)
+    needed = {name: needs(name, resource) & declared.keys() for name, resource in declared.items()}
+    order, cycle = waves(needed)
     selfish = sorted(name for name, resource in declared.items() if name in _named(resource))
     problems += [f"{name} refers to itself" for name in selfish]
     if cycle:
@@ -35,7 +35,8 @@ def creation_order(template: Template) -> list[tuple[str, ...]]:
     return order
 
 
-def _needs(name: str, resource: Mapping[str, Any]) -> set[str]:
+def needs(name: str, resource: Mapping[str, Any]) -> set[str]:
+    """What CloudFormation makes before the resource `name`; parameters are among it."""
     return _named(resource) - {name}
 
 
@@ -66,7 +67,7 @@ def _dangling(template: Template, declared: Mapping[str, Mapping[str, Any]]) -> 
     yield from _unknown_names(outputs, "Outputs", {*declared, *parameters, *_PSEUDO}, declared)
     yield from _unknown_names(conditions, "Conditions", {*parameters, *_PSEUDO}, ())
     for used in arguments(conditions, "Condition"):
-        if used not in conditions:
+        if not isinstance(used, str) or used not in conditions:
             yield f"Conditions names {used}, which is no condition"
     yield from _unknown_first(template, "Fn::If", conditions, "condition")
     yield from _unknown_first(template, "Fn::FindInMap", template.get("Mappings") or {}, "mapping")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hostemr.operate.template import intrinsic
 
-_PLACEHOLDER = re.compile(r"\$\{([^!{}][^{}]*)\}")
+_PLACEHOLDER = re.compile(r"\$\{(!?)([^!{}][^{}]*)\}")
 """`${Name}` and `${Name.Attribute}`; `${!Literal}` is text (CloudFormation User Guide, "Fn::Sub")."""
 
 
@@ -29,7 +29,12 @@ class Reference:
 
 def placeholders(text: str) -> list[str]:
     """The names in a text of Fn::Sub, without those that are escaped."""
-    return [name.strip() for name in _PLACEHOLDER.findall(text)]
+    return [name.strip() for escaped, name in _PLACEHOLDER.findall(text) if not escaped]
+
+
+def filled(text: str, fill: Callable[[str], str]) -> str:
+    """A text of Fn::Sub with what `fill` gives for each name; an escaped one loses its `!`."""
+    return _PLACEHOLDER.sub(lambda found: f"${{{found[2]}}}" if found[1] else fill(found[2].strip()), text)
 
 
 def substitution(argument: Any) -> tuple[str, Mapping[str, Any]]:
@@ -38,6 +43,20 @@ def substitution(argument: Any) -> tuple[str, Mapping[str, Any]]:
         local = argument[1] if len(argument) > 1 and isinstance(argument[1], Mapping) else {}
         return argument[0], local
     return (argument, {}) if isinstance(argument, str) else ("", {})
+
+
+def alternatives(value: Any) -> Iterator[Any]:
+    """The members of a list, or the value alone; both sides of each Fn::If, without what is no value."""
+    if value is None or value == {"Ref": "AWS::NoValue"}:
+        return
+    if isinstance(value, list):
+        for member in value:
+            yield from alternatives(member)
+    elif intrinsic(value) == "Fn::If":
+        branches = value["Fn::If"]
+        yield from alternatives(branches[1:] if isinstance(branches, list) else [])
+    else:
+        yield value
 
 
 def references(value: Any, pointer: str = "", *, conditional: bool = False) -> Iterator[Reference]:

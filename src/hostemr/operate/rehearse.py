@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from hostemr.errors import SettingsError
+from hostemr.operate.prices import parameters as declared
 from hostemr.operate.rehearsal import emulator
 from hostemr.operate.rehearsal.creation import Creation, creation
 from hostemr.operate.rehearsal.deletion import KEY_REASON, Deletion, deletion
@@ -109,9 +111,13 @@ def rehearse(
     """Rehearse the target, and the update from `other` to it.
 
     `parameters` are for a stack on the emulator, which `start` starts for a `region`.
-    Raises InvalidTemplate for templates that CloudFormation would refuse, SettingsError for a region without prices.
+    Raises InvalidTemplate for templates that CloudFormation would refuse, SettingsError for a region without prices,
+    and for parameters that no template has or that one would refuse.
     """
     before = None if other is None else other.templates
+    refused = list(declared.problems([*target.templates.values(), *(before or {}).values()], parameters or {}))
+    if refused:
+        raise SettingsError(refused, hint="--parameter is for the templates' own parameters")
     gaps: list[str] = []
     if target.protected is None and wanted.delete:
         gaps.append("whether stacks are termination-protected is not in templates; plan.json of a plan tells it")

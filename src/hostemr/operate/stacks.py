@@ -6,20 +6,16 @@ templates are taken to be deployed to one account and region.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hostemr.operate.changes import Kind, compare
-from hostemr.operate.references import arguments, placeholders, references, substitution
-from hostemr.operate.template import InvalidTemplate, Template, canonical, intrinsic
+from hostemr.operate.exports import Names, may_be, shown
+from hostemr.operate.references import arguments, references
+from hostemr.operate.template import InvalidTemplate, Template, canonical
+from hostemr.operate.texts import UNKNOWN
 from hostemr.operate.waves import waves
-
-_UNKNOWN = "\0"
-"""Stands in a name for a part that only the deployed stack knows."""
-_ANYWHERE = {f"AWS::{name}": f"<{name}>" for name in ("AccountId", "Partition", "Region", "URLSuffix")}
-"""The same in every stack, so any text serves for comparison."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +39,17 @@ def stack_order(templates: Mapping[str, Template], *, outside: Collection[str] =
     default is matched by what is known of it. Raises InvalidTemplate with every import that nothing exports, every
     export that two stacks have, and the path of a cycle.
     """
-    exports = {name: _exports(name, template) for name, template in templates.items()}
+    exports = {name: Names(name, template).exports() for name, template in templates.items()}
     problems = list(_twice(exports))
     needs: dict[str, set[str]] = {name: set() for name in templates}
     for name, template in templates.items():
-        for wanted in _imports(name, template):
-            makers = {maker for maker, names in exports.items() if any(_match(wanted, known) for known in names)}
+        for wanted in Names(name, template).imports():
+            makers = {maker for maker, names in exports.items() if any(may_be(wanted, known) for known in names)}
             needs[name] |= makers - {name}
             if name in makers:
-                problems.append(f"{name} imports {_shown(wanted)}, which it exports itself")
-            if not makers and not any(_match(wanted, known) for known in outside):
-                problems.append(f"{name} imports {_shown(wanted)}, which no stack exports")
+                problems.append(f"{name} imports {shown(wanted)}, which it exports itself")
+            if not makers and not any(may_be(wanted, known) for known in outside):
+                problems.append(f"{name} imports {shown(wanted)}, which no stack exports")
         for stack, output in _weak_references(name, template):
             if stack in templates:
                 needs[name] |= {stack} - {name}
@@ -71,7 +67,7 @@ def export_conflicts(before: Mapping[str, Template], after: Mapping[str, Templat
     """The exports that change or go while a deployed stack imports them; `before` is what is deployed."""
     conflicts = []
     for exporter, template in before.items():
-        old, new = _exports(exporter, template), _exports(exporter, after.get(exporter, {}))
+        old, new = Names(exporter, template).exports(), Names(exporter, after.get(exporter, {})).exports()
         moved = _moved(template, after.get(exporter, {}))
         for export, value in old.items():
             if export not in new:
@@ -83,7 +79,7 @@ def export_conflicts(before: Mapping[str, Template], after: Mapping[str, Templat
             else:
                 continue
             conflicts += [
-                ExportConflict(_shown(export), exporter, importer, change, freed)
+                ExportConflict(shown(export), exporter, importer, change, freed)
                 for importer, freed in _importers(export, exporter, before, after)
             ]
     return conflicts
@@ -93,8 +89,8 @@ def _importers(
     export: str, exporter: str, before: Mapping[str, Template], after: Mapping[str, Template]
 ) -> Iterator[tuple[str, bool]]:
     for importer, template in before.items():
-        if importer != exporter and any(_match(name, export) for name in _imports(importer, template)):
-            still = any(_match(name, export) for name in _imports(importer, after.get(importer, {})))
+        if importer != exporter and any(may_be(name, export) for name in Names(importer, template).imports()):
+            still = any(may_be(name, export) for name in Names(importer, after.get(importer, {})).imports())
             yield importer, not still
 
 
@@ -104,27 +100,11 @@ def _moved(before: Template, after: Template) -> set[str]:
     return {change.logical_id for change in compare(before, after) if change.kind in moving}
 
 
-def _exports(stack: str, template: Template) -> dict[str, Any]:
-    """The values that a stack exports, by name."""
-    found = {}
-    for output in (template.get("Outputs") or {}).values():
-        export = output.get("Export") if isinstance(output, Mapping) else None
-        if isinstance(export, Mapping) and "Name" in export:
-            found[_name(export["Name"], stack, template)] = output.get("Value")
-    return found
-
-
-def _imports(stack: str, template: Template) -> list[str]:
-    """The names that a stack imports, each once."""
-    names = [_name(argument, stack, template) for argument in arguments(template, "Fn::ImportValue")]
-    return list(dict.fromkeys(names))
-
-
 def _weak_references(stack: str, template: Template) -> Iterator[tuple[str, str | None]]:
     for argument in arguments(template, "Fn::GetStackOutput"):
         if isinstance(argument, Mapping) and not {"Region", "RoleArn"} & argument.keys():
             output = argument.get("OutputName")
-            yield _name(argument.get("StackName"), stack, template), output if isinstance(output, str) else None
+            yield Names(stack, template).name(argument.get("StackName")), output if isinstance(output, str) else None
 
 
 def _twice(exports: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -133,47 +113,5 @@ def _twice(exports: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         for name in names:
             makers.setdefault(name, []).append(stack)
     for name, stacks in makers.items():
-        if len(stacks) > 1 and _UNKNOWN not in name:
-            yield f"{_shown(name)} is exported by {' and '.join(sorted(stacks))}"
-
-
-def _name(value: Any, stack: str, template: Template) -> str:
-    """The text of a name, with what cannot be known marked."""
-    function = intrinsic(value)
-    if function is None:
-        return str(value) if isinstance(value, str | int) else _UNKNOWN
-    argument = value[function]
-    if function == "Ref" and isinstance(argument, str):
-        return _variable(argument, stack, template)
-    if function == "Fn::Sub":
-        text, local = substitution(argument)
-        for placeholder in placeholders(text):
-            known = local.get(placeholder, {"Ref": placeholder})
-            text = text.replace(f"${{{placeholder}}}", _name(known, stack, template))
-        return text.replace("${!", "${")
-    if function == "Fn::Join" and isinstance(argument, list) and len(argument) == 2 and isinstance(argument[1], list):
-        return str(argument[0]).join(_name(part, stack, template) for part in argument[1])
-    return _UNKNOWN
-
-
-def _variable(name: str, stack: str, template: Template) -> str:
-    if name == "AWS::StackName":
-        return stack
-    if name in _ANYWHERE:
-        return _ANYWHERE[name]
-    parameter = (template.get("Parameters") or {}).get(name)
-    default = parameter.get("Default") if isinstance(parameter, Mapping) else None
-    return _UNKNOWN if default is None else str(default)
-
-
-def _match(one: str, other: str) -> bool:
-    """Whether two names can be the same."""
-    return _fits(one, other) or _fits(other, one)
-
-
-def _fits(pattern: str, name: str) -> bool:
-    return re.fullmatch(".+".join(re.escape(part) for part in pattern.split(_UNKNOWN)), name, re.DOTALL) is not None
-
-
-def _shown(name: str) -> str:
-    return name.replace(_UNKNOWN, "…")
+        if len(stacks) > 1 and UNKNOWN not in name:
+            yield f"{shown(name)} is exported by {' and '.join(sorted(stacks))}"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
-
-from cfnlint.decode import decode_str
 
 from hostemr.errors import SettingsError
 
@@ -18,6 +16,9 @@ _SECTIONS = {
     "AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Mappings", "Conditions", "Transform",
     "Rules", "Hooks", "Resources", "Outputs", "Globals", "Constants",
 }  # fmt: skip
+_MAPPINGS = ("Metadata", "Parameters", "Mappings", "Conditions", "Rules", "Hooks", "Outputs", "Globals", "Constants")
+_OF_MAPPINGS = ("Parameters", "Mappings", "Outputs")
+"""Sections whose members are mappings too. Resources are looked at more closely."""
 
 
 class InvalidTemplate(SettingsError):
@@ -36,10 +37,13 @@ def load_template(path: Path) -> Template:
 
 def parse_template(text: str, *, name: str) -> Template:
     """The template written in `text`, JSON or YAML; `name` stands in messages. Raises InvalidTemplate."""
+    # Importing cfn-lint takes a second, which `--help` of every verb that reads templates would wait for.
+    from cfnlint.decode import decode_str
+
     decoded, matches = decode_str(text)
     if matches:
         raise InvalidTemplate(
-            [f"{name}:{match.linenumber}:{match.columnnumber}: {match.message}" for match in matches],
+            [_unparsed(name, match.linenumber, match.columnnumber, match.message) for match in matches],
             hint="mend the JSON or YAML first",
         )
     plain = _plain(decoded)
@@ -117,16 +121,54 @@ def _problems(plain: Any) -> list[str]:
     if not isinstance(plain, dict):
         return [f"is {type(plain).__name__}, a template is a mapping with Resources"]
     problems = [f"{key} is no section of a template" for key in plain if key not in _SECTIONS]
+    problems += _misshapen(plain)
     declared = plain.get("Resources")
     if not isinstance(declared, dict) or not declared:
         return [*problems, "has no Resources, so it is no CloudFormation template"]
     for logical_id, resource in declared.items():
         if logical_id.startswith("Fn::"):
             continue
-        if not isinstance(resource, dict):
-            problems.append(f"Resources.{logical_id} is no mapping")
-        elif not isinstance(resource.get("Type"), str):
-            problems.append(f"Resources.{logical_id} has no Type")
-        elif not isinstance(resource.get("Properties", {}), dict):
-            problems.append(f"Resources.{logical_id}.Properties is no mapping")
+        problem = _of_resource(resource)
+        if problem:
+            problems.append(f"Resources.{logical_id}{problem}")
     return problems
+
+
+def _of_resource(resource: Any) -> str:
+    """What CloudFormation would refuse a resource for, beginning with the attribute; empty if nothing."""
+    if not isinstance(resource, dict):
+        return " is no mapping"
+    if not isinstance(resource.get("Type"), str):
+        return " has no Type"
+    for attribute in ("Properties", "Metadata"):
+        if not isinstance(resource.get(attribute, {}), dict):
+            return f".{attribute} is no mapping"
+    if not _is_names(resource.get("DependsOn", [])):
+        return ".DependsOn is neither a resource's name nor a list of names"
+    return "" if isinstance(resource.get("Condition", ""), str) else ".Condition is no name of a condition"
+
+
+def _misshapen(plain: dict[str, Any]) -> Iterator[str]:
+    """Sections, and what they declare, that are no mappings."""
+    for section in _MAPPINGS:
+        declared = plain.get(section, {})
+        if not isinstance(declared, dict):
+            yield f"{section} is {'null' if declared is None else type(declared).__name__}, expected a mapping"
+        elif section in _OF_MAPPINGS:
+            yield from (
+                f"{section}.{name} is no mapping"
+                for name, member in declared.items()
+                if not isinstance(member, dict) and not name.startswith("Fn::")
+            )
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(name, str) for name in value))
+
+
+def _unparsed(name: str, line: int, column: int, message: str) -> str:
+    """What cfn-lint says, on one line. Where it has several, its own place is none and the text tells a better one."""
+    if "\n" not in message:
+        return f"{name}:{line}:{column}: {message}"
+    words = message.removeprefix("Template could not be parsed:").replace(' in "<unicode string>"', "")
+    return f"{name}: neither JSON nor YAML: {' '.join(words.split()).replace(' ,', ',')}"

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from hostemr.operate.checks.templates import UNKNOWN, Templates
+from hostemr.operate.checks.registry import CHECKS
+from hostemr.operate.checks.templates import Templates
+from hostemr.operate.texts import UNKNOWN
 from tests.operate.templates import NO_VALUE, att, choose, ref, resource, sub, template
 
 PARAMETERS = {"Parameters": {"Size": {"Type": "String", "Default": "small"}, "Range": {"Type": "String"}}}
@@ -77,3 +79,48 @@ def test_a_database_outlives_its_stack_by_default_and_its_instances_do_not() -> 
         }
     )
     assert [made.outlives(one) for one in made.all()] == [True, False, False]
+
+
+def test_an_export_that_begins_with_its_stacks_name_is_found() -> None:
+    outputs = {"T": {"Value": ref("Topic"), "Export": {"Name": sub("${AWS::StackName}-Topic")}}}
+    data = template({"Topic": resource("AWS::SNS::Topic")}, Outputs=outputs)
+    found = Templates({"data": data, "service": template({})}).named("service", {"Fn::ImportValue": "data-Topic"})
+    assert [one.logical_id for one in found] == ["Topic"]
+
+
+def test_imports_in_a_circle_come_to_an_end() -> None:
+    def stack(exported: str, imported: str) -> dict[str, Any]:
+        value = {"Fn::ImportValue": imported}
+        return template({}, Outputs={"Out": {"Value": value, "Export": {"Name": exported}}})
+
+    circle = Templates({"a": stack("x", "y"), "b": stack("y", "x")})
+    assert circle.named("a", {"Fn::ImportValue": "x"}) == []
+    assert circle.text("a", {"Fn::ImportValue": "x"}) == UNKNOWN
+
+
+def test_what_is_no_row_by_mistake_is_left_out() -> None:
+    made = resource("AWS::S3::Bucket", Rules=["x", 3, {"Name": "a"}, choose("C", {"Name": "b"}, NO_VALUE)])
+    bucket = Templates({"x": template({"It": made})}).all()[0]
+    assert bucket.rows("Rules") == [{"Name": "a"}, {"Name": "b"}]
+
+
+@pytest.mark.parametrize("mistake", ["x", 3, ["x"], {"Fn::If": "x"}, {"Fn::FindInMap": []}, {"Ref": ["x"]}])
+@pytest.mark.parametrize(
+    ("type_name", "name"),
+    [
+        ("AWS::ECS::TaskDefinition", "ContainerDefinitions"),
+        ("AWS::EC2::SecurityGroup", "SecurityGroupIngress"),
+        ("AWS::EC2::SecurityGroup", "SecurityGroupEgress"),
+        ("AWS::EC2::Instance", "BlockDeviceMappings"),
+        ("AWS::EC2::Instance", "ImageId"),
+        ("AWS::EC2::Instance", "MetadataOptions"),
+        ("AWS::Backup::BackupPlan", "BackupPlan"),
+        ("AWS::WAFv2::WebACL", "Rules"),
+        ("AWS::IAM::Role", "Policies"),
+        ("AWS::Lambda::Function", "Environment"),
+    ],
+)
+def test_no_check_stumbles_over_what_cloudformation_would_refuse(type_name: str, name: str, mistake: Any) -> None:
+    templates = Templates({"x": template({"It": resource(type_name, **{name: mistake})})})
+    for one in CHECKS:
+        assert all(found.resource.logical_id == "It" for found in one.find(templates))

@@ -165,7 +165,7 @@ def drawn(resources: Mapping[str, Any], **sections: Any) -> Picture:
 
 def box(found: Picture, name: str) -> Component:
     """The box that a resource is in."""
-    return next(one for one in found.components if any(node.name == name for node in one.members))
+    return next(one for one in found.components if any(node.logical_id == name for node in one.members))
 
 
 def marks(found: Picture, name: str) -> list[str]:

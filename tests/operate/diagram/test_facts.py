@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from hostemr.operate.diagram.encryption import key_of
 from hostemr.operate.diagram.facts import picture
 from hostemr.operate.diagram.model import KeyKind, Kind, Place
+from hostemr.operate.joined import Joined
 from tests.operate.diagram.templates import box, changed, deployment, door, drawn, group, marks, network, said, travel
 from tests.operate.templates import NO_VALUE, att, choose, ref, resource, template
 
@@ -26,7 +28,7 @@ class TestWhole:
         made = deployment() | {"Odd": resource("Clinic::Own::Thing"), "Role": resource("AWS::IAM::Role")}
         found = drawn(made)
         assert found.left_out == {"IAM roles and policies": 1, "Own": 1, "network rules and routes": 8}
-        boxed = {node.name for one in found.components for node in one.members}
+        boxed = {node.logical_id for one in found.components for node in one.members}
         frame = {"Vpc", "Gateway", "PublicA", "PublicB", "DataA", "DataB", "Key"}
         assert len(boxed) + len(frame) + sum(found.left_out.values()) == len(made)
 
@@ -65,16 +67,16 @@ class TestNetwork:
             ),
             "Tie": resource("AWS::EC2::SubnetRouteTableAssociation", RouteTableId=ref("Routes"), SubnetId=ref("DataA")),
         }
-        kinds = {one.node.name: one.kind for one in drawn(made).subnets}
+        kinds = {one.node.logical_id: one.kind for one in drawn(made).subnets}
         assert kinds == {"PublicA": Kind.PUBLIC, "PublicB": Kind.PUBLIC, "DataA": Kind.ROUTED, "DataB": Kind.CLOSED}
 
     def test_zones_are_told_apart_by_their_place_in_the_regions_list(self) -> None:
         found = drawn(network())
         assert found.zones == ("Zone 1", "Zone 2")
-        assert {one.node.name[-1]: one.zone for one in found.subnets} == {"A": 0, "B": 1}
+        assert {one.node.logical_id[-1]: one.zone for one in found.subnets} == {"A": 0, "B": 1}
 
     def test_a_database_stands_in_the_subnets_of_its_subnet_group(self) -> None:
-        assert [node.name for node in box(drawn(deployment()), "Database").subnets] == ["DataA", "DataB"]
+        assert [node.logical_id for node in box(drawn(deployment()), "Database").subnets] == ["DataA", "DataB"]
 
     def test_one_zone_and_missing_flow_logs_are_warnings(self) -> None:
         made = {name: one for name, one in network().items() if name[-1] != "B" and name != "FlowLog"}
@@ -321,3 +323,10 @@ class TestRecords:
         titles = {name: box(found, name).title for name in ("Audit", "Access", "Records")}
         assert titles == {"Audit": "Audit trail (CloudTrail)", "Access": "Logs", "Records": "Bucket: records"}
         assert said(found, "Trail")["tampering would not show"] == WARN
+
+
+def test_a_topic_is_encrypted_only_under_a_key_that_it_names() -> None:
+    topics = {"Bare": resource("AWS::SNS::Topic"), "Locked": resource("AWS::SNS::Topic", KmsMasterKeyId=ref("Key"))}
+    joined = Joined({"s": template({**topics, "Key": resource("AWS::KMS::Key")})})
+    bare, locked = (key_of(joined, one) for one in joined.of("AWS::SNS::Topic"))
+    assert (bare and bare.kind, locked and locked.kind) == (KeyKind.NONE, KeyKind.CUSTOMER)

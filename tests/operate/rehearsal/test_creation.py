@@ -153,3 +153,17 @@ def test_our_service_stack_waits_for_the_set_up_task_before_its_service() -> Non
     assert "AWS::RDS::DBCluster" in [
         one.type_name for one in creation(made.stacks).stacks["openemr-data"].critical_path
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(sub("${Net}-Vpc"), "net-Vpc"), (sub("${AWS::Region}-Vpc"), "<Region>-Vpc"), (sub("${Asked}-Vpc"), "*-Vpc")],
+)
+def test_a_stack_alone_can_import_from_outside_whatever_its_names_rest_on(name: object, shown: str) -> None:
+    made = template(
+        {"A": resource("AWS::SNS::Topic", TopicName={"Fn::ImportValue": name})},
+        Parameters={"Net": {"Type": "String", "Default": "net"}, "Asked": {"Type": "String"}},
+    )
+    found = creation({"one": made})
+    assert found.order == (("one",),)
+    assert [one.name for one in found.prerequisites if one.kind == "export"] == [shown]

@@ -95,3 +95,29 @@ class TestParameters:
 def test_what_cannot_be_tried_is_said_with_its_reason(one: dict[str, Any], reason: str) -> None:
     said = reason_not_to(template({"R": one}))
     assert said.startswith(reason) if reason else not said
+
+
+def test_any_region_will_do(emulator: Emulator) -> None:
+    bucket = template({"Bucket": resource("AWS::S3::Bucket", attributes=KEEP)})
+    elsewhere = Emulator(region="eu-west-1")
+    elsewhere.endpoint = emulator.endpoint  # the same process plays every region
+    found = run_stack("s", bucket, elsewhere)
+    assert [phase.status for phase in found.phases][::2] == ["CREATE_COMPLETE", "DELETE_COMPLETE"]
+    assert found.kept == ("Bucket (AWS::S3::Bucket)",)
+
+
+def test_a_page_that_the_emulator_answers_where_its_own_code_fails_is_a_failed_phase(emulator: Emulator) -> None:
+    made = template({"A": resource("AWS::S3::Bucket", BucketName={"Ref": ["x"]})})
+    found = run_stack("s", made, emulator)
+    assert [(phase.name, phase.status) for phase in found.phases] == [("create", "the emulator failed")]
+    assert found.problems == ("create: the emulator's own code failed, and it gave no answer that can be read",)
+
+
+def test_odd_destinations_and_allowed_values_are_left_to_the_emulator(emulator: Emulator) -> None:
+    for odd in ({"Fn::GetAtt": None}, {"Fn::GetAtt": [["a"], "Arn"]}, {"Fn::GetAtt": "Topic"}):
+        made = template(
+            {"T": resource("AWS::SNS::Topic"), "F": resource("AWS::EC2::FlowLog", LogDestination=odd)},
+            Parameters={"P": {"Type": "String", "Default": "a", "AllowedValues": 3}},
+        )
+        assert run_stack("s", made, emulator).phases
+        emulator.reset()

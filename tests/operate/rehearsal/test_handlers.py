@@ -191,6 +191,13 @@ class TestNotRun:
             run(emulator, "", runtime="nodejs22.x").not_run == "it is written for nodejs22.x, and only Python runs here"
         )
 
+    def test_a_language_that_only_a_parameter_tells_is_said_to_be_unknown(self, emulator: Emulator) -> None:
+        asked = made("")
+        asked["Parameters"] = {"Asked": {"Type": "String"}}
+        asked["Resources"]["Function"]["Properties"]["Runtime"] = ref("Asked")
+        [found] = run_handlers({"stack": asked}, emulator)
+        assert found.not_run == "it is written for a runtime that is not known here, and only Python runs here"
+
     def test_code_in_an_archive_is_named(self, emulator: Emulator) -> None:
         packed = made("")
         packed["Resources"]["Function"]["Properties"]["Code"] = {"S3Bucket": "b", "S3Key": "k"}

@@ -7,7 +7,8 @@ from typing import Any
 
 from hostemr.operate.checks.metrics import elsewhere, exists
 from hostemr.operate.checks.record import Check, Found
-from hostemr.operate.checks.templates import UNKNOWN, Resource, Templates, at
+from hostemr.operate.checks.templates import Resource, Templates, at
+from hostemr.operate.texts import UNKNOWN
 
 
 def _find(templates: Templates) -> Iterator[Found]:

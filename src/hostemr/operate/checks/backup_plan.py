@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from hostemr.operate.checks.identities import powers, role_of
 from hostemr.operate.checks.record import Check, Found
-from hostemr.operate.checks.templates import UNKNOWN, Resource, Templates
+from hostemr.operate.checks.templates import Resource, Templates, at
+from hostemr.operate.texts import UNKNOWN
 
 SHORTEST = 7
 """Days. A mistake on a Friday that is seen on the next Friday must still be undone."""
@@ -34,7 +35,7 @@ def _find(templates: Templates) -> Iterator[Found]:
 
 
 def _rules(templates: Templates, plan: Resource) -> Iterator[Found]:
-    rules = plan.at("BackupPlan", "BackupPlanRule")
+    rules = plan.rows("BackupPlan", "BackupPlanRule")
     vaults = {one.logical_id for one in templates.of("AWS::Backup::BackupVault")}
     kept = []
     for rule in rules:
@@ -54,12 +55,9 @@ def _rules(templates: Templates, plan: Resource) -> Iterator[Found]:
                 place,
                 "warning",
             )
-        lifecycle = rule.get("Lifecycle") or {}
-        kept.append(
-            templates.number(plan.stack, lifecycle.get("DeleteAfterDays"))
-            if "DeleteAfterDays" in lifecycle
-            else float("inf")
-        )
+        kept += [templates.number(plan.stack, days) for days in at(rule, "Lifecycle", "DeleteAfterDays")] or [
+            float("inf")
+        ]
     known_days = [days for days in kept if days is not None]
     if kept and len(known_days) == len(kept) and max(known_days) < SHORTEST:
         yield Found(

@@ -7,7 +7,8 @@ from typing import Any
 
 from hostemr.operate.checks.identities import identity_statements
 from hostemr.operate.checks.record import Check, Found
-from hostemr.operate.checks.templates import UNKNOWN, Resource, Templates
+from hostemr.operate.checks.templates import Resource, Templates
+from hostemr.operate.texts import UNKNOWN
 
 BACKED_UP = {
     "AWS::RDS::DBCluster": "a database",
@@ -67,7 +68,7 @@ def _selects(templates: Templates, selection: Resource, resource: Resource) -> b
     wide = [text for text in (templates.text(selection.stack, one) for one in listed) if text.endswith("*")]
     if any(text == "*" or (service in text and UNKNOWN not in text) for text in wide):
         return True
-    wanted = selection.at("BackupSelection", "ListOfTags")
+    wanted = selection.rows("BackupSelection", "ListOfTags")
     return any(_has_tag(templates, resource, one.get("ConditionKey"), one.get("ConditionValue")) for one in wanted) or (
         any(
             _has_tag(
@@ -76,7 +77,7 @@ def _selects(templates: Templates, selection: Resource, resource: Resource) -> b
                 str(one.get("ConditionKey")).removeprefix("aws:ResourceTag/"),
                 one.get("ConditionValue"),
             )
-            for one in selection.at("BackupSelection", "Conditions", "StringEquals")
+            for one in selection.rows("BackupSelection", "Conditions", "StringEquals")
         )
     )
 
@@ -84,12 +85,12 @@ def _selects(templates: Templates, selection: Resource, resource: Resource) -> b
 def _tagged(templates: Templates, policy: Resource, resource: Resource) -> bool:
     return any(
         _has_tag(templates, resource, tag.get("Key"), tag.get("Value"))
-        for tag in policy.at("PolicyDetails", "TargetTags")
+        for tag in policy.rows("PolicyDetails", "TargetTags")
     )
 
 
 def _has_tag(templates: Templates, resource: Resource, key: Any, value: Any) -> bool:
-    tags = [*resource.at("Tags"), *resource.at("FileSystemTags")]
+    tags = [*resource.rows("Tags"), *resource.rows("FileSystemTags")]
     wanted = templates.text(resource.stack, key), templates.text(resource.stack, value)
     return any(
         (templates.text(resource.stack, tag.get("Key")), templates.text(resource.stack, tag.get("Value"))) == wanted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hostemr.operate.checks.record import Check, Found
-from hostemr.operate.checks.templates import Templates, at
+from hostemr.operate.checks.templates import Templates, rows
 
 SWITCHES = {
     "AWS::RDS::DBCluster": "StorageEncrypted",
@@ -28,7 +28,7 @@ def _find(templates: Templates) -> Iterator[Found]:
             if server.type == "AWS::EC2::Instance"
             else ("LaunchTemplateData", "BlockDeviceMappings")
         )
-        disks = [disk for mapping in server.at(*place) for disk in at(mapping, "Ebs")]
+        disks = [disk for mapping in server.at(*place) for disk in rows(mapping, "Ebs")]
         open_disks = [disk for disk in disks if templates.text(server.stack, disk.get("Encrypted")).lower() != "true"]
         image = server.has("ImageId") or server.has("LaunchTemplateData", "ImageId")
         if open_disks or (not disks and image):

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from hostemr.operate.checks.record import Check, Found
-from hostemr.operate.checks.templates import UNKNOWN, Templates
+from hostemr.operate.checks.templates import Templates
+from hostemr.operate.texts import UNKNOWN
 
 _CONSTANT = re.compile(r"ExportTaskIdentifier[\"']?\s*[:=]\s*[\"'](?P<name>[^\"'{}]+)[\"']\s*[,)}\n]")
 

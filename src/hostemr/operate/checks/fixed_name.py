@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hostemr.operate.checks.record import Check, Found
-from hostemr.operate.checks.templates import UNKNOWN, Templates
+from hostemr.operate.checks.templates import Templates
+from hostemr.operate.texts import UNKNOWN
 
 NAMES = {
     "AWS::Backup::BackupVault": "BackupVaultName",

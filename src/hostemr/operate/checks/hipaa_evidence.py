@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hostemr.operate.checks.backup_selection import backed_up_otherwise, selections, to_back_up
@@ -58,7 +58,7 @@ def access_logs(templates: Templates) -> Iterator[Evidence]:
     for one in templates.of("AWS::ElasticLoadBalancingV2::LoadBalancer"):
         keys = {
             templates.text(one.stack, pair.get("Key")): templates.text(one.stack, pair.get("Value"))
-            for pair in one.at("LoadBalancerAttributes")
+            for pair in one.rows("LoadBalancerAttributes")
         }
         if keys.get("access_logs.s3.enabled") == "true":
             yield _shown(one, "access_logs.s3.enabled: records every request")
@@ -88,7 +88,10 @@ def alarms(templates: Templates) -> Iterator[Evidence]:
         if one.has("AlarmActions"):
             yield _shown(one, f"AlarmActions: {_text(templates, one, 'AlarmDescription') or 'an alarm'}")
     for one in templates.of("AWS::SNS::Subscription"):
-        yield _shown(one, "somebody is told by e-mail")
+        if _text(templates, one, "Protocol") in {"email", "email-json"}:
+            yield _shown(one, "somebody is told by e-mail")
+        elif _text(templates, one, "Protocol") == "sms":
+            yield _shown(one, "somebody is told by a text message")
 
 
 def events(templates: Templates) -> Iterator[Evidence]:
@@ -104,7 +107,8 @@ def no_people(templates: Templates) -> Iterator[Evidence]:
     if roles and not templates.of("AWS::IAM::User", "AWS::IAM::AccessKey"):
         for one in roles:
             who = _text(templates, one, "AssumeRolePolicyDocument", "Statement", "Principal", "Service")
-            if who:
+            principals = one.at("AssumeRolePolicyDocument", "Statement", "Principal")
+            if who and all(isinstance(each, Mapping) and set(each) == {"Service"} for each in principals):
                 yield _shown(one, f"AssumeRolePolicyDocument: only {who} takes it on")
 
 
@@ -219,8 +223,10 @@ def spares(templates: Templates) -> Iterator[Evidence]:
         least = templates.number(one.stack, one.properties.get("MinCapacity"))
         if least is not None and least > 1:
             yield _shown(one, f"MinCapacity {least:g}: tasks in more than one zone")
+    disk = ", with the same data volume" if templates.of("AWS::EC2::Volume") else ""
     for one in templates.of("AWS::AutoScaling::AutoScalingGroup"):
-        yield _shown(one, "MinSize: a failed server is replaced, with the same data volume")
+        if templates.number(one.stack, one.properties.get("MinSize")) != 0:
+            yield _shown(one, f"MinSize: a failed server is replaced{disk}")
 
 
 def shells(templates: Templates) -> Iterator[Evidence]:
@@ -297,7 +303,9 @@ def _behind(templates: Templates) -> Iterator[Evidence]:
         if _text(templates, one, "Parameters", "require_secure_transport").upper() in {"ON", "1", "TRUE"}:
             yield _shown(one, "require_secure_transport: the database takes TLS only")
     for one in templates.of("AWS::ECS::TaskDefinition"):
-        if _text(templates, one, "Volumes", "EFSVolumeConfiguration", "TransitEncryption") == "ENABLED":
+        volumes = one.rows("Volumes", "EFSVolumeConfiguration")
+        ways = {templates.text(one.stack, volume.get("TransitEncryption")) for volume in volumes}
+        if ways == {"ENABLED"}:
             yield _shown(one, "TransitEncryption: files travel encrypted")
     for one in templates.of("AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy"):
         if "aws:SecureTransport" in repr(one.properties):

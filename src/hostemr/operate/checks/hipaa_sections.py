@@ -207,6 +207,7 @@ SECTIONS = (
         evidence=(evidence.encrypted, evidence.key_rotation),
         checks=("HOSTEMR-EncryptedAtRest", "HOSTEMR-KeyOutlivesData"),
         missing="nothing is encrypted at rest",
+        yours="Say who may use and manage the keys, and encrypt what leaves these stores: exports, dumps, laptops.",
     ),
     Section(
         section="312(b)",
@@ -226,6 +227,8 @@ SECTIONS = (
         evidence=(evidence.versions, evidence.protected, evidence.backup_rules),
         checks=("HOSTEMR-DeletionProtection", "HOSTEMR-DeletableObjects", "HOSTEMR-DiskFormat"),
         missing="nothing stands against deletion",
+        yours="Say who may change or delete records, keep to it in the application's own accounts and roles, and try "
+        "that what was changed wrongly can be brought back.",
     ),
     Section(
         section="312(c)(2)",
@@ -261,6 +264,7 @@ SECTIONS = (
         kind="addressable",
         requirement="A change on the way is noticed.",
         evidence=(evidence.tls,),
+        checks=("HOSTEMR-ListenerTls", "HOSTEMR-TargetTls"),
         missing="no connection is encrypted, so a change on the way is not noticed",
         yours=_ON_THE_SERVER,
     ),

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from hostemr.operate.checks.templates import UNKNOWN, Resource, Templates, alternatives, at
+from hostemr.operate.checks.templates import Resource, Templates, at
+from hostemr.operate.references import alternatives
+from hostemr.operate.texts import UNKNOWN
 
 CUSTOM = "AWS::CloudFormation::CustomResource"
 _KNOWN = {

@@ -15,7 +15,7 @@ WORLD = {"0.0.0.0/0", "::/0"}
 def rules(templates: Templates, direction: str) -> Iterator[tuple[Resource, Resource | None, Mapping[str, Any]]]:
     """Every rule of a security group (`Ingress` or `Egress`): where it stands, its group, the rule."""
     for group in templates.of("AWS::EC2::SecurityGroup"):
-        for rule in group.at(f"SecurityGroup{direction}"):
+        for rule in group.rows(f"SecurityGroup{direction}"):
             yield group, group, rule
     for apart in templates.of(f"AWS::EC2::SecurityGroup{direction}"):
         groups = templates.names(apart, ("GroupId",), "AWS::EC2::SecurityGroup")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hostemr.operate.checks.record import Check, Found
-from hostemr.operate.checks.templates import Resource, Templates
+from hostemr.operate.checks.templates import Resource, Templates, at
 
 
 def _find(templates: Templates) -> Iterator[Found]:
@@ -23,9 +23,8 @@ def _find(templates: Templates) -> Iterator[Found]:
 
 def _required(templates: Templates, server: Resource) -> bool:
     data = server.at("LaunchTemplateData") if server.type == "AWS::EC2::LaunchTemplate" else [server.properties]
-    return all(
-        templates.text(server.stack, (one.get("MetadataOptions") or {}).get("HttpTokens")) == "required" for one in data
-    )
+    told = [at(one, "MetadataOptions", "HttpTokens") for one in data]
+    return all(values and all(templates.text(server.stack, one) == "required" for one in values) for values in told)
 
 
 CHECK = Check(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hostemr.operate.checks.record import Check, Found
-from hostemr.operate.checks.templates import Templates, alternatives
+from hostemr.operate.checks.templates import Templates
+from hostemr.operate.references import alternatives
 
 
 def _find(templates: Templates) -> Iterator[Found]:

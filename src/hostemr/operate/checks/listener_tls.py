@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from hostemr.operate.checks.record import Check, Found
-from hostemr.operate.checks.templates import UNKNOWN, Resource, Templates
+from hostemr.operate.checks.templates import Resource, Templates
+from hostemr.operate.texts import UNKNOWN
 
 _GOOD = re.compile(r"ELBSecurityPolicy-(TLS13-1-[23]-.*|TLS-1-2-.*|FS-1-2-.*)")
 _OLD_DEFAULT = "ELBSecurityPolicy-2016-08"

@@ -7,6 +7,7 @@ from typing import Any
 
 from hostemr.operate.checks.record import Check, Found
 from hostemr.operate.checks.templates import Resource, Templates, written
+from hostemr.operate.references import alternatives
 from hostemr.operate.template import intrinsic
 
 
@@ -26,7 +27,8 @@ def _find(templates: Templates) -> Iterator[Found]:
 
 def _fixed(templates: Templates, server: Resource, image: Any) -> set[str]:
     if intrinsic(image) == "Fn::FindInMap":
-        mapping = (templates.templates[server.stack].get("Mappings") or {}).get(str(image["Fn::FindInMap"][0]))
+        mappings = templates.templates[server.stack].get("Mappings") or {}
+        mapping = mappings.get(next(map(str, alternatives(image["Fn::FindInMap"])), ""))
         return {text for text in written(mapping) if text.startswith("ami-")}
     text = templates.text(server.stack, image)
     return {text} if text.startswith("ami-") else set()

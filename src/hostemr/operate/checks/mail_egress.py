@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from hostemr.operate.checks.ingress_open import ports, rules
 from hostemr.operate.checks.record import Check, Found
@@ -34,7 +34,7 @@ def _mail_port(templates: Templates, definition: Resource) -> int | None:
     """The port that containers send mail to; 587 where it stands in a secret; None where they send none."""
     told = {}
     for place in ("Environment", "Secrets"):
-        for one in definition.at("ContainerDefinitions", place):
+        for one in definition.rows("ContainerDefinitions", place):
             name = templates.text(definition.stack, one.get("Name")).upper()
             if "SMTP" in name:
                 told[name] = _value(templates, definition, one)
@@ -44,7 +44,7 @@ def _mail_port(templates: Templates, definition: Resource) -> int | None:
     return int(given[0]) if given else SUBMISSION[0]
 
 
-def _value(templates: Templates, definition: Resource, one: dict[str, object]) -> str:
+def _value(templates: Templates, definition: Resource, one: Mapping[str, object]) -> str:
     for parameter in templates.named(definition.stack, one.get("ValueFrom")):
         if parameter.type == "AWS::SSM::Parameter":
             return templates.text(parameter.stack, parameter.properties.get("Value"))

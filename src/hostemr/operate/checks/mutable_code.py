@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from hostemr.operate.checks.record import Check, Found
 from hostemr.operate.checks.server_scripts import scripts
-from hostemr.operate.checks.templates import UNKNOWN, Templates
+from hostemr.operate.checks.templates import Templates
+from hostemr.operate.texts import UNKNOWN
 
 _BY_CONTENT = re.compile(r":[0-9a-f]{64}$")
 """How the CDK tags the images that it builds: by what is in them."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from hostemr.operate.checks.record import Check, Found
 from hostemr.operate.checks.server_scripts import scripts
-from hostemr.operate.checks.templates import UNKNOWN, Resource, Templates
+from hostemr.operate.checks.templates import Resource, Templates
+from hostemr.operate.texts import UNKNOWN
 
 _NAME = re.compile(r"(?i)(pass(word|wd|phrase)?|secret|token|api_?key|access_?key|private_?key|credential)s?$")
 _ELSEWHERE = re.compile(r"(?i)(arn|_file|path|url|name|id)$")
@@ -32,12 +33,12 @@ _BESIDE = re.compile(r"(?i)s3://\S*(?:passphrase|password|secret)\S*")
 
 def _find(templates: Templates) -> Iterator[Found]:
     for definition in templates.of("AWS::ECS::TaskDefinition"):
-        for one in definition.at("ContainerDefinitions", "Environment"):
+        for one in definition.rows("ContainerDefinitions", "Environment"):
             yield from _named(
                 templates, definition, one.get("Name"), one.get("Value"), "ContainerDefinitions.Environment"
             )
     for function in templates.of("AWS::Lambda::Function"):
-        for variables in function.at("Environment", "Variables"):
+        for variables in function.rows("Environment", "Variables"):
             for name, value in variables.items():
                 yield from _named(templates, function, name, value, "Environment.Variables")
     for resource in templates.of(*_PLACES):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hostemr.operate.checks.actions import can_be_bounded
 from hostemr.operate.checks.identities import Statement, identity_statements
 from hostemr.operate.checks.record import Check, Found
-from hostemr.operate.checks.templates import UNKNOWN, Templates
+from hostemr.operate.checks.templates import Templates
+from hostemr.operate.iam_grammar import can_be_bounded
+from hostemr.operate.texts import UNKNOWN
 
 _READS = ("Describe", "List", "Get", "BatchGet", "Search", "Query", "View", "Lookup", "Head", "Check")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hostemr.operate.checks.templates import Resource, Templates
+from hostemr.operate.checks.templates import Resource, Templates, at
 from hostemr.operate.template import intrinsic
 
 SERVERS = ("AWS::EC2::Instance", "AWS::EC2::LaunchTemplate", "AWS::AutoScaling::LaunchConfiguration")
@@ -17,7 +17,7 @@ def scripts(templates: Templates) -> Iterator[tuple[Resource, str]]:
             templates.text(server.stack, one)
             for one in [*server.at("UserData"), *server.at("LaunchTemplateData", "UserData")]
         ]
-        prepared = (server.attributes.get("Metadata") or {}).get("AWS::CloudFormation::Init")
+        prepared = at(server.attributes, "Metadata", "AWS::CloudFormation::Init")
         parts += list(_texts(templates, server.stack, prepared))
         yield server, "\n".join(parts)
 

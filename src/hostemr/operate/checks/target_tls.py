@@ -18,7 +18,7 @@ def _find(templates: Templates) -> Iterator[Found]:
                 "Protocol",
             )
     for definition in templates.of("AWS::ECS::TaskDefinition"):
-        for volume in definition.at("Volumes", "EFSVolumeConfiguration"):
+        for volume in definition.rows("Volumes", "EFSVolumeConfiguration"):
             transit = {templates.text(definition.stack, one) for one in [volume.get("TransitEncryption")] if one}
             if transit != {"ENABLED"}:
                 yield Found(

@@ -6,16 +6,14 @@ A value that only CloudFormation will know is never judged: checks speak of what
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hostemr.operate.references import arguments, placeholders, references, substitution
+from hostemr.operate.exports import Exports
+from hostemr.operate.references import alternatives, references
 from hostemr.operate.template import Template, intrinsic, resources
-
-UNKNOWN = "\N{OBJECT REPLACEMENT CHARACTER}"
-"""Stands in a text for what only CloudFormation will know."""
-NO_VALUE = {"Ref": "AWS::NoValue"}
+from hostemr.operate.texts import UNKNOWN, text_of, unknown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +31,10 @@ class Resource:
         """What stands at this place of the properties: each side of Fn::If, each member of a list."""
         return at(self.properties, *path)
 
+    def rows(self, *path: str) -> list[Mapping[str, Any]]:
+        """What has members among what stands at this place, such as each of a list of rules."""
+        return rows(self.properties, *path)
+
     def has(self, *path: str) -> bool:
         """Whether anything stands there."""
         return bool(self.at(*path))
@@ -49,7 +51,7 @@ class Templates:
             for stack, template in templates.items()
             for logical_id, one in resources(template).items()
         }
-        self._exports = dict(self._exported())
+        self._exports = Exports(templates)
 
     def all(self) -> list[Resource]:
         """Every resource, in the templates' order."""
@@ -61,15 +63,11 @@ class Templates:
 
     def named(self, stack: str, value: Any) -> list[Resource]:
         """The resources that a value names, at any depth, exports of the other templates followed."""
-        found = [self._resources.get((stack, reference.target)) for reference in references(value)]
-        for argument in arguments(value, "Fn::ImportValue"):
-            exporter = self._exports.get(self.text(stack, argument))
-            if exporter:
-                found += self.named(*exporter)
-        for argument in arguments(value, "Fn::GetStackOutput"):
-            output = self._output(stack, argument)
-            if output:
-                found += self.named(*output)
+        found = [
+            self._resources.get((where, reference.target))
+            for where, part in self._exports.behind(stack, value)
+            for reference in references(part)
+        ]
         return list(dict.fromkeys(one for one in found if one is not None))
 
     def names(self, holder: Resource, place: tuple[str, ...], *types: str) -> list[Resource]:
@@ -85,14 +83,7 @@ class Templates:
 
     def text(self, stack: str, value: Any) -> str:
         """The value as text, with UNKNOWN for what only CloudFormation will know; a parameter is its default."""
-        if value is None or value == NO_VALUE:
-            return ""
-        function = intrinsic(value)
-        if function is None:
-            if isinstance(value, bool):
-                return "true" if value else "false"
-            return str(value) if isinstance(value, str | int | float) else UNKNOWN
-        return self._called(stack, function, value[function])
+        return "" if value is None else self._text(stack, value, self._imported)
 
     def is_true(self, holder: Resource, *path: str) -> bool:
         """Whether the property is true in every case that the template knows."""
@@ -119,40 +110,18 @@ class Templates:
             return not self.is_member(holder)  # their default is Snapshot (DeletionPolicy attribute)
         return bool(kept) and "Delete" not in kept
 
-    def _exported(self) -> Iterator[tuple[str, tuple[str, Any]]]:
-        self._exports = {}
-        for stack, template in self.templates.items():
-            for output in (template.get("Outputs") or {}).values():
-                export = output.get("Export") if isinstance(output, Mapping) else None
-                if isinstance(export, Mapping):
-                    yield self.text(stack, export.get("Name")), (stack, output.get("Value"))
+    def _text(self, stack: str, value: Any, imported: Callable[[str, Any], str]) -> str:
+        def other(called: Any) -> str:
+            if intrinsic(called) == "Fn::Base64":
+                return self._text(stack, called["Fn::Base64"], imported)
+            return imported(stack, called)
 
-    def _output(self, stack: str, argument: Any) -> tuple[str, Any] | None:
-        if not isinstance(argument, Mapping):
-            return None
-        exporter = self.text(stack, argument.get("StackName"))
-        output = ((self.templates.get(exporter) or {}).get("Outputs") or {}).get(argument.get("OutputName"))
-        return (exporter, output.get("Value")) if isinstance(output, Mapping) else None
+        return text_of(value, lambda name: self._variable(stack, name), other)
 
-    def _called(self, stack: str, function: str, argument: Any) -> str:
-        """The text that a function makes."""
-        if function == "Ref":
-            return self._variable(stack, str(argument))
-        if function == "Fn::Base64":
-            return self.text(stack, argument)
-        if function == "Fn::Join" and isinstance(argument, list) and isinstance(argument[1], list):
-            return str(argument[0]).join(self.text(stack, part) for part in argument[1])
-        if function == "Fn::Sub":
-            return self._substituted(stack, *substitution(argument))
-        if function == "Fn::ImportValue" and self.text(stack, argument) in self._exports:
-            return self.text(*self._exports[self.text(stack, argument)])
-        return UNKNOWN
-
-    def _substituted(self, stack: str, text: str, local: Mapping[str, Any]) -> str:
-        for name in placeholders(text):
-            known = self.text(stack, local[name]) if name in local else self._variable(stack, name)
-            text = text.replace(f"${{{name}}}", known)
-        return text.replace("${!", "${")
+    def _imported(self, stack: str, called: Any) -> str:
+        """The text of what another stack exports, which may be an import in its turn: that one is not followed."""
+        found = self._exports.imported(stack, called.get("Fn::ImportValue"))
+        return self._text(*found, lambda _, called: unknown(called)) if found else UNKNOWN
 
     def _variable(self, stack: str, name: str) -> str:
         known = {
@@ -182,17 +151,9 @@ def at(value: Any, *path: str) -> list[Any]:
     return found
 
 
-def alternatives(value: Any) -> Iterator[Any]:
-    """The members of a list, both sides of Fn::If, or the value alone."""
-    if value is None or value == NO_VALUE:
-        return
-    if isinstance(value, list):
-        for member in value:
-            yield from alternatives(member)
-    elif intrinsic(value) == "Fn::If":
-        yield from alternatives(value["Fn::If"][1:])
-    else:
-        yield value
+def rows(value: Any, *path: str) -> list[Mapping[str, Any]]:
+    """What has members among what stands at the path; what a template of somebody's has there by mistake has none."""
+    return [one for one in at(value, *path) if isinstance(one, Mapping)]
 
 
 def written(value: Any) -> Iterator[str]:

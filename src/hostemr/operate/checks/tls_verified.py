@@ -30,7 +30,7 @@ def _container_texts(templates: Templates, definition: Resource) -> Iterator[str
     for place in (("Command",), ("EntryPoint",), ("HealthCheck", "Command")):
         for one in definition.at("ContainerDefinitions", *place):
             yield templates.text(definition.stack, one)
-    for one in definition.at("ContainerDefinitions", "Environment"):
+    for one in definition.rows("ContainerDefinitions", "Environment"):
         name = templates.text(definition.stack, one.get("Name"))
         yield f"{name}={templates.text(definition.stack, one.get('Value'))}"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hostemr.operate.checks.record import Check, Found
-from hostemr.operate.checks.templates import Resource, Templates, at
+from hostemr.operate.checks.templates import Resource, Templates, at, rows
 
 CLINIC = 2000
 """Requests in five minutes: fewer than seven a second, which a clinic behind one address makes on a busy morning."""
@@ -14,8 +14,8 @@ CLINIC = 2000
 
 def _find(templates: Templates) -> Iterator[Found]:
     for acl in templates.of("AWS::WAFv2::WebACL", "AWS::WAFv2::RuleGroup"):
-        for rule in acl.at("Rules"):
-            for group in at(rule, "Statement", "ManagedRuleGroupStatement"):
+        for rule in acl.rows("Rules"):
+            for group in rows(rule, "Statement", "ManagedRuleGroupStatement"):
                 if templates.text(acl.stack, group.get("Name")) == "AWSManagedRulesCommonRuleSet" and _blocks(
                     templates, acl, rule, group
                 ):
@@ -26,7 +26,7 @@ def _find(templates: Templates) -> Iterator[Found]:
                         "count that rule instead of blocking (RuleActionOverrides), or leave the upload paths out",
                         "Rules.Statement.ManagedRuleGroupStatement",
                     )
-            for rate in at(rule, "Statement", "RateBasedStatement"):
+            for rate in rows(rule, "Statement", "RateBasedStatement"):
                 yield from _rate(templates, acl, rule, rate)
 
 

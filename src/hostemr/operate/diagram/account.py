@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hostemr.operate.diagram.joined import Resource, within
-from hostemr.operate.diagram.model import Component, Node, Place, Said, Tone
+from hostemr.operate.diagram.model import Component, Place, Said, Tone
 from hostemr.operate.diagram.scene import Scene, identity, members
 from hostemr.operate.diagram.stores import bucket_manners, bucket_policies
 from hostemr.operate.diagram.words import counted, listed, shortened, spoken, time
+from hostemr.operate.joined import Node, Resource, within
 
 _VAULTS = ("AWS::Backup::BackupVault", "AWS::Backup::LogicallyAirGappedBackupVault")
 _SHOWN = 4
@@ -41,7 +41,7 @@ def _backups(scene: Scene, vault: Resource, plans: list[Resource], tests: list[R
     rules = [
         (plan, rule)
         for plan in plans
-        for rule in joined.items(plan, "BackupPlan", "BackupPlanRule")
+        for rule in plan.items("BackupPlan", "BackupPlanRule")
         if isinstance(rule, Mapping)
     ]
     for plan, rule in rules[:4]:
@@ -53,9 +53,9 @@ def _backups(scene: Scene, vault: Resource, plans: list[Resource], tests: list[R
     copies = list(dict.fromkeys(_copy(scene, plan, rule) for plan, rule in rules if rule.get("CopyActions")))
     if copies:
         yield Said(f"copied to {listed(copies, 2)}", Tone.GOOD)
-    if joined.raw(vault, "LockConfiguration") is not None or "AirGapped" in vault.type:
+    if vault.raw("LockConfiguration") is not None or "AirGapped" in vault.type:
         yield Said("locked: nobody can delete early", Tone.GOOD)
-    elif "DeleteRecoveryPoint" in str(joined.raw(vault, "AccessPolicy")):
+    elif "DeleteRecoveryPoint" in str(vault.raw("AccessPolicy")):
         yield Said("deleting is forbidden", Tone.GOOD)
     if tests:
         often = _rhythm(joined.text(tests[0], "ScheduleExpression"), "Regularly").lower()
@@ -77,7 +77,7 @@ def _rhythm(cron: str, name: str) -> str:
 def _copy(scene: Scene, plan: Resource, rule: Mapping[str, Any]) -> str:
     actions = rule["CopyActions"]
     first = actions[0] if isinstance(actions, list) and actions else None
-    text = scene.joined.written(plan.node.stack, within(first, "DestinationBackupVaultArn"))
+    text = scene.joined.written(plan, within(first, "DestinationBackupVaultArn"))
     parts = text.split(":")
     return parts[3] if len(parts) > 4 and parts[3].strip("…") else "another vault"
 
@@ -110,9 +110,9 @@ def secrets(scene: Scene) -> Iterator[Component]:
 
 
 def _purpose(scene: Scene, secret: Resource) -> str:
-    text = scene.joined.written(secret.node.stack, scene.joined.raw(secret, "Description"))
-    text = text.removeprefix(f"{secret.node.stack}: ").split(";")[0].split(". ")[0]
-    return shortened(text, 50) if text.strip("…") else spoken(secret.node.name)
+    text = scene.joined.written(secret, secret.raw("Description"))
+    text = text.removeprefix(f"{secret.stack}: ").split(";")[0].split(". ")[0]
+    return shortened(text, 50) if text.strip("…") else spoken(secret.logical_id)
 
 
 def _managed(scene: Scene, database: Resource) -> bool:
@@ -152,7 +152,7 @@ def _judged_by(trail: Component, buckets: list[Resource]) -> Component:
 
 
 def _expiry(scene: Scene, bucket: Resource) -> Iterator[object]:
-    for rule in scene.joined.items(bucket, "LifecycleConfiguration", "Rules"):
+    for rule in bucket.items("LifecycleConfiguration", "Rules"):
         if isinstance(rule, Mapping) and "ExpirationInDays" in rule:
             yield scene.joined.known(bucket, rule["ExpirationInDays"])
 
@@ -168,7 +168,7 @@ def logs(scene: Scene, taken: frozenset[Node]) -> Iterator[Component]:
     said = []
     if groups:
         days = sorted({int(text) for one in groups if (text := joined.text(one, "RetentionInDays")).isdigit()})
-        endless = any(joined.raw(one, "RetentionInDays") is None for one in groups)
+        endless = any(one.raw("RetentionInDays") is None for one in groups)
         until = "for ever" if endless else time(str(days[-1])) if days else "a time given at launch"
         least = f"{time(str(days[0]))} to {until}" if days and (endless or len(days) > 1) else until
         said.append(Said(f"{counted(len(groups), 'log group')}, kept {least}"))
@@ -192,14 +192,14 @@ def _log_buckets(scene: Scene) -> list[Resource]:
     """The buckets that something else than the application writes its logs to."""
     joined = scene.joined
     found: dict[Node, Resource] = {}
-    for one in joined.all.values():
+    for one in joined.resources.values():
         places: list[Any] = []
         if one.type == "AWS::S3::Bucket":
-            places = [joined.raw(one, "LoggingConfiguration", "DestinationBucketName")]
+            places = [one.raw("LoggingConfiguration", "DestinationBucketName")]
         elif one.type == "AWS::EC2::FlowLog":
-            places = [joined.raw(one, "LogDestination")]
+            places = [one.raw("LogDestination")]
         elif one.type == "AWS::ElasticLoadBalancingV2::LoadBalancer":
-            attributes = joined.items(one, "LoadBalancerAttributes")
+            attributes = one.items("LoadBalancerAttributes")
             places = [a.get("Value") for a in attributes if isinstance(a, Mapping) and "s3.bucket" in str(a.get("Key"))]
         for target in (target for place in places for target in joined.referred(one, place)):
             if target.type == "AWS::S3::Bucket":
@@ -217,7 +217,7 @@ def alarms(scene: Scene) -> Iterator[Component]:
     people = joined.of("AWS::SNS::Subscription")
     dashboards = joined.of("AWS::CloudWatch::Dashboard")
     policies = joined.of("AWS::SNS::TopicPolicy")
-    heard = [joined.written(one.node.stack, joined.raw(one, "Endpoint")) for one in people]
+    heard = [joined.written(one, one.raw("Endpoint")) for one in people]
     said = []
     if heard:
         said.append(
@@ -248,7 +248,7 @@ def mail(scene: Scene) -> Iterator[Component]:
     received = joined.of("AWS::SES::ReceiptRule", "AWS::SES::ReceiptRuleSet", "Custom::ReceiptRule")
     if not identities and not received:
         return
-    names = [joined.written(one.node.stack, joined.raw(one, "EmailIdentity")) for one in identities]
+    names = [joined.written(one, one.raw("EmailIdentity")) for one in identities]
     said = [Said(f"sends as {listed(names, 2)}")] if names else []
     if received:
         said.append(Said("receives, archives and forwards"))

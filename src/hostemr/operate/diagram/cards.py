@@ -98,6 +98,6 @@ def _quiet(tone: Tone) -> Tone:
 
 
 def _hover(component: Component) -> str:
-    names = [node.name for node in component.members]
+    names = [node.logical_id for node in component.members]
     shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     return f"{component.title}: {shown}" if names else component.title

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hostemr.operate.diagram.encryption import AWS, disk_key
-from hostemr.operate.diagram.joined import Resource
 from hostemr.operate.diagram.model import Component, Key, Place, Said, Tone
 from hostemr.operate.diagram.scene import Scene, identity, members
 from hostemr.operate.diagram.words import counted, listed, span, spoken
+from hostemr.operate.joined import Resource
 
 _TASK = "AWS::ECS::TaskDefinition"
 _UNITS = 1024
@@ -52,7 +52,7 @@ def _service(
         count = span(number, number, "task")
     yield Said(count + (f", each {size}" if (size := _size(scene, definition)) else ""))
     if definition is not None:
-        containers = _containers(scene, definition)
+        containers = _containers(definition)
         secrets = sum(len(items) for one in containers if isinstance(items := one.get("Secrets"), list))
         yield Said(f"runs {listed([str(one.get('Name')) for one in containers], 3)}", Tone.MUTED)
         if secrets:
@@ -81,14 +81,12 @@ def _beside(scene: Scene, service: Resource) -> list[Resource]:
     """The task definitions of a stack that its only service does not run: set-up, rotation of passwords."""
     joined = scene.joined
     running = {found.node for one in joined.of("AWS::ECS::Service") for found in joined.targets(one, "TaskDefinition")}
-    alone = sum(one.node.stack == service.node.stack for one in joined.of("AWS::ECS::Service")) == 1
-    return [
-        one for one in joined.of(_TASK) if alone and one.node.stack == service.node.stack and one.node not in running
-    ]
+    alone = sum(one.stack == service.stack for one in joined.of("AWS::ECS::Service")) == 1
+    return [one for one in joined.of(_TASK) if alone and one.stack == service.stack and one.node not in running]
 
 
 def _now_and_then(definitions: Sequence[Resource]) -> list[Said]:
-    names = [spoken(one.node.name).lower().removeprefix("tasks ") for one in definitions]
+    names = [spoken(one.logical_id).lower().removeprefix("tasks ") for one in definitions]
     return [Said(f"now and then: {listed(names, 3)}", Tone.MUTED)] if names else []
 
 
@@ -97,7 +95,7 @@ def other_tasks(scene: Scene, drawn: frozenset[object]) -> Iterator[Component]:
     by_stack: dict[str, list[Resource]] = {}
     for one in scene.joined.of(_TASK):
         if one.node not in drawn:
-            by_stack.setdefault(one.node.stack, []).append(one)
+            by_stack.setdefault(one.stack, []).append(one)
     for found in by_stack.values():
         rules = [rule for one in found for rule in scene.using(one, "AWS::Events::Rule")]
         clusters = {
@@ -113,7 +111,7 @@ def other_tasks(scene: Scene, drawn: frozenset[object]) -> Iterator[Component]:
             title="Tasks that run now and then",
             place=Place.NETWORK,
             members=members(*found, *rules, *clusters.values()),
-            details=(Said(listed([spoken(one.node.name) for one in found], 4), Tone.MUTED),),
+            details=(Said(listed([spoken(one.logical_id) for one in found], 4), Tone.MUTED),),
             subnets=scene.network.subnets_of(
                 *(u for one in found for u in scene.using(one, "AWS::Lambda::Function", "AWS::Events::Rule"))
             ),
@@ -158,11 +156,7 @@ def servers(scene: Scene) -> Iterator[Component]:
 
 
 def _disks(scene: Scene, source: Resource, inner: tuple[str, ...]) -> tuple[Key, ...]:
-    mappings = [
-        item.get("Ebs")
-        for item in scene.joined.items(source, *inner, "BlockDeviceMappings")
-        if isinstance(item, Mapping)
-    ]
+    mappings = [item.get("Ebs") for item in source.items(*inner, "BlockDeviceMappings") if isinstance(item, Mapping)]
     # Without a mapping the disk is the image's, which is not encrypted unless the account says so.
     return tuple(dict.fromkeys(disk_key(scene.joined, source, ebs) for ebs in (mappings or [None])))
 
@@ -172,11 +166,11 @@ def _addressed(scene: Scene, server: Resource, launch: Sequence[Resource]) -> bo
     joined = scene.joined
     for one in (server, *launch):
         inner = ("LaunchTemplateData",) if one in launch else ()
-        for interface in joined.items(one, *inner, "NetworkInterfaces"):
+        for interface in one.items(*inner, "NetworkInterfaces"):
             wanted = interface.get("AssociatePublicIpAddress") if isinstance(interface, Mapping) else None
             if str(joined.known(one, wanted)).lower() == "true":
                 return True
-    subnets = [joined.all[node] for node in scene.network.subnets_of(server, *launch)]
+    subnets = [joined.resources[node] for node in scene.network.subnets_of(server, *launch)]
     if any(joined.flag(subnet, "MapPublicIpOnLaunch") for subnet in subnets):
         return True
     fixed = [*scene.using(server, "AWS::EC2::EIP", "AWS::EC2::EIPAssociation")]
@@ -206,10 +200,7 @@ def endpoints(scene: Scene) -> Iterator[Component]:
     found = scene.joined.of("AWS::EC2::VPCEndpoint")
     if not found:
         return
-    names = [
-        scene.joined.written(one.node.stack, scene.joined.raw(one, "ServiceName")).removeprefix("com.amazonaws.")
-        for one in found
-    ]
+    names = [scene.joined.written(one, one.raw("ServiceName")).removeprefix("com.amazonaws.") for one in found]
     short = [name.split(".", 1)[-1] for name in names]
     subnets = scene.network.subnets_of(*found)
     yield Component(
@@ -251,8 +242,8 @@ def analytics(scene: Scene) -> Iterator[Component]:
     )
 
 
-def _containers(scene: Scene, definition: Resource) -> list[Mapping[str, Any]]:
-    return [one for one in scene.joined.items(definition, "ContainerDefinitions") if isinstance(one, Mapping)]
+def _containers(definition: Resource) -> list[Mapping[str, Any]]:
+    return [one for one in definition.items("ContainerDefinitions") if isinstance(one, Mapping)]
 
 
 def _size(scene: Scene, definition: Resource | None) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hostemr.operate.diagram.joined import Joined, Resource, within
 from hostemr.operate.diagram.model import Key, KeyKind, Said, Tone
 from hostemr.operate.diagram.words import shortened, spoken
+from hostemr.operate.joined import Joined, Resource, within
 
 AWS = Key(KeyKind.AWS, "AWS's own keys", (Said("no key policy of yours; nothing to rotate or lose", Tone.MUTED),))
 NONE = Key(KeyKind.NONE, "NOT encrypted", (Said("anybody who gets the disk can read it", Tone.BAD),))
@@ -73,21 +73,21 @@ _S3_RULES = ("BucketEncryption", "ServerSideEncryptionConfiguration")
 def key_of(joined: Joined, resource: Resource) -> Key | None:
     """The key that a resource's data rests under, None for a type that holds none as far as is known."""
     if resource.type == "AWS::S3::Bucket":
-        rules = joined.items(resource, *_S3_RULES)
+        rules = resource.items(*_S3_RULES)
         chosen = within(rules[0], "ServerSideEncryptionByDefault", "KMSMasterKeyID") if rules else None
         return named(joined, resource, chosen)
     rest = _AT_REST.get(resource.type)
     if rest is None:
         return None
-    key = joined.raw(resource, *rest.key) if rest.key else None
+    key = resource.raw(*rest.key) if rest.key else None
     if not rest.flag:
         return named(joined, resource, key)
     return _switched(joined, resource, rest, key)
 
 
 def _switched(joined: Joined, resource: Resource, rest: _Rest, key: Any) -> Key:
-    written = joined.raw(resource, *rest.flag)
-    if written is None and any(joined.raw(resource, name) is not None for name in _SOURCES):
+    written = resource.raw(*rest.flag)
+    if written is None and any(resource.raw(name) is not None for name in _SOURCES):
         return SOURCE
     on: bool | None = rest.default
     if rest.flag == rest.key:
@@ -118,7 +118,7 @@ def named(joined: Joined, resource: Resource, value: Any) -> Key:
         found = joined.target(found, "TargetKeyId")
     if found is not None and found.type in {"AWS::KMS::Key", "AWS::KMS::ReplicaKey"}:
         return customer(joined, found)
-    text = joined.written(resource.node.stack, value)
+    text = joined.written(resource, value)
     if "alias/aws/" in text:
         return AWS
     parameters = joined.parameters(resource, value)
@@ -129,8 +129,8 @@ def named(joined: Joined, resource: Resource, value: Any) -> Key:
 
 def customer(joined: Joined, key: Resource) -> Key:
     """A key that the templates make."""
-    description = joined.written(key.node.stack, joined.raw(key, "Description")).removeprefix(f"{key.node.stack}: ")
-    name = description if description.strip("…") else spoken(key.node.name)
+    description = joined.written(key, key.raw("Description")).removeprefix(f"{key.stack}: ")
+    name = description if description.strip("…") else spoken(key.logical_id)
     turns = joined.flag(key, "EnableKeyRotation")
     notes = [Said("yours, renewed yearly") if turns else Said("yours, never renewed", Tone.WARN)]
     if not key.kept:

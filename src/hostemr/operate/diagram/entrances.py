@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hostemr.operate.diagram.joined import Resource, within
 from hostemr.operate.diagram.model import Component, Place, Said, Tone
 from hostemr.operate.diagram.scene import Scene, identity, members
 from hostemr.operate.diagram.words import counted, listed
+from hostemr.operate.joined import Resource, within
 
 _BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 _LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
@@ -79,7 +79,7 @@ def accelerators(scene: Scene) -> Iterator[Component]:
         ports = [
             str(range_.get("FromPort"))
             for listener in listeners
-            for range_ in joined.items(listener, "PortRanges")
+            for range_ in listener.items("PortRanges")
             if isinstance(range_, Mapping)
         ]
         yield Component(
@@ -99,7 +99,7 @@ def firewalls(scene: Scene) -> Iterator[Component]:
     for one in joined.of("AWS::WAFv2::WebACL"):
         ties = scene.using(one, "AWS::WAFv2::WebACLAssociation")
         logs = scene.using(one, "AWS::WAFv2::LoggingConfiguration")
-        rules = [rule for rule in joined.items(one, "Rules") if isinstance(rule, Mapping)]
+        rules = [rule for rule in one.items("Rules") if isinstance(rule, Mapping)]
         limits = [joined.known(one, within(rule, "Statement", "RateBasedStatement", "Limit")) for rule in rules]
         said = [Said(counted(len(rules), "rule") if rules else "no rule", Tone.PLAIN if rules else Tone.WARN)]
         allowed = [int(limit) for limit in limits if str(limit).isdigit()]
@@ -169,7 +169,7 @@ def balancers(scene: Scene) -> Iterator[Component]:
 def _manners(scene: Scene, balancer: Resource, *, public: bool, has_firewall: bool) -> Iterator[Said]:
     attributes = {
         str(item.get("Key")): scene.joined.known(balancer, item.get("Value"))
-        for item in scene.joined.items(balancer, "LoadBalancerAttributes")
+        for item in balancer.items("LoadBalancerAttributes")
         if isinstance(item, Mapping)
     }
     if not public:
@@ -196,11 +196,11 @@ def listening(scene: Scene, balancer: Resource) -> Iterator[Said]:
 def _listener(scene: Scene, listener: Resource) -> tuple[str, Said]:
     joined = scene.joined
     port, protocol = joined.text(listener, "Port"), joined.text(listener, "Protocol")
-    actions = [str(item.get("Type")) for item in joined.items(listener, "DefaultActions") if isinstance(item, Mapping)]
+    actions = [str(item.get("Type")) for item in listener.items("DefaultActions") if isinstance(item, Mapping)]
     if protocol in {"HTTPS", "TLS"}:
         return port, Said(f"{port} {protocol}", Tone.GOOD)
     if actions == ["redirect"]:
-        return port, Said(f"{port} redirects to {_redirected(joined.items(listener, 'DefaultActions'))}", Tone.MUTED)
+        return port, Said(f"{port} redirects to {_redirected(listener.items('DefaultActions'))}", Tone.MUTED)
     if protocol == "HTTP":
         return port, Said(f"{port} HTTP, NOT encrypted", Tone.BAD)
     return port, Said(f"{port} {protocol}, passed on as it comes", Tone.WARN)

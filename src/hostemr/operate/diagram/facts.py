@@ -9,10 +9,10 @@ from dataclasses import replace
 from hostemr.operate.diagram import account, compute, entrances, stores
 from hostemr.operate.diagram.encryption import customer
 from hostemr.operate.diagram.flows import INTERNET, admitted, flows
-from hostemr.operate.diagram.joined import Joined, Resource
-from hostemr.operate.diagram.model import Component, Flow, Key, KeyKind, Node, Picture, Place, Said, Tone
+from hostemr.operate.diagram.model import Component, Flow, Key, KeyKind, Picture, Place, Said, Tone
 from hostemr.operate.diagram.scene import Scene
 from hostemr.operate.diagram.words import counted, listed
+from hostemr.operate.joined import Joined, Node, Resource
 from hostemr.operate.template import Template, transformed
 
 _ORDER = (KeyKind.CUSTOMER, KeyKind.OUTSIDE, KeyKind.AWS, KeyKind.SOURCE, KeyKind.NONE)
@@ -133,7 +133,7 @@ def _mark(keys: Sequence[Key], key: Key) -> Key:
 def _backed_up(scene: Scene, component: Component, connections: Sequence[Flow]) -> Component:
     """The component, with a warning if it should be in a backup plan and is in none."""
     main = component.members[0]
-    if scene.joined.all[main].type not in _WANTED_IN_BACKUPS or not component.stores:
+    if scene.joined.resources[main].type not in _WANTED_IN_BACKUPS or not component.stores:
         return component
     if any(flow.source == component.id and flow.beside and not flow.says for flow in connections):
         return component
@@ -180,7 +180,9 @@ def _network_notes(scene: Scene) -> Iterator[Said]:
 def _left_out(scene: Scene, components: Sequence[Component]) -> dict[str, int]:
     drawn = {node for one in components for node in one.members}
     missing = Counter(
-        _service(one) for one in scene.joined.all.values() if one.node not in drawn and one.type not in _DRAWN_ELSEWHERE
+        _service(one)
+        for one in scene.joined.resources.values()
+        if one.node not in drawn and one.type not in _DRAWN_ELSEWHERE
     )
     return dict(sorted(missing.items(), key=lambda item: (-item[1], item[0])))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from hostemr.operate.diagram.entrances import listening
-from hostemr.operate.diagram.joined import Resource
 from hostemr.operate.diagram.model import Component, Flow, Place, Said, Tone
 from hostemr.operate.diagram.network import everywhere
 from hostemr.operate.diagram.scene import Scene
 from hostemr.operate.diagram.words import listed
+from hostemr.operate.joined import Resource
 
 INTERNET = "internet"
 _PORTS = {
@@ -32,7 +32,7 @@ _USUAL = {22: "SSH", 80: "HTTP", 443: "HTTPS", 3389: "RDP", 3306: "MySQL"}
 def flows(scene: Scene, components: Sequence[Component]) -> Iterator[Flow]:
     """All flows that the picture shows, each pair of components once."""
     for one in components:
-        main = scene.joined.all[one.members[0]]
+        main = scene.joined.resources[one.members[0]]
         if one.public and one.place is Place.NETWORK:
             yield Flow(INTERNET, one.id, tuple(entry(scene, one)))
         if main.type == _BALANCER:
@@ -49,11 +49,11 @@ def flows(scene: Scene, components: Sequence[Component]) -> Iterator[Flow]:
 
 def entry(scene: Scene, component: Component) -> Iterator[Said]:
     """Through which ports the internet reaches a component."""
-    main = scene.joined.all[component.members[0]]
+    main = scene.joined.resources[component.members[0]]
     if main.type == _BALANCER:
         yield from listening(scene, main)
         return
-    groups = scene.network.groups_of(*(scene.joined.all[node] for node in component.members))
+    groups = scene.network.groups_of(*(scene.joined.resources[node] for node in component.members))
     doors = [door for door in scene.network.into(groups) if door.network]
     for port in sorted({door.first for door in doors if door.first is not None}, key=lambda p: (p != 443, p)):
         found = [door for door in doors if door.first == port]
@@ -79,7 +79,7 @@ def admitted(scene: Scene, components: Sequence[Component]) -> Said:
     public = [one for one in components if one.public and one.place is Place.NETWORK]
     networks: dict[str, None] = {}
     for one in public:
-        groups = scene.network.groups_of(*(scene.joined.all[node] for node in one.members))
+        groups = scene.network.groups_of(*(scene.joined.resources[node] for node in one.members))
         networks.update(dict.fromkeys(door.network for door in scene.network.into(groups) if door.network))
     if any(everywhere(network) for network in networks):
         return Said("anybody on the internet", Tone.WARN)
@@ -90,7 +90,7 @@ def admitted(scene: Scene, components: Sequence[Component]) -> Said:
 
 def _onward(scene: Scene, balancer: Component, components: Sequence[Component]) -> Iterator[Flow]:
     """From a load balancer to what is registered in its target groups."""
-    groups = [one for node in balancer.members if (one := scene.joined.all[node]).type.endswith("TargetGroup")]
+    groups = [one for node in balancer.members if (one := scene.joined.resources[node]).type.endswith("TargetGroup")]
     for group in groups:
         protocol, port = scene.joined.text(group, "Protocol"), scene.joined.text(group, "Port")
         tone = Tone.GOOD if protocol in {"HTTPS", "TLS"} else Tone.BAD if protocol == "HTTP" else Tone.WARN
@@ -107,10 +107,10 @@ def _reached(scene: Scene, store: Component, main: Resource, components: Sequenc
     joined = scene.joined
     usual = 5432 if "postgres" in joined.text(main, "Engine") else _PORTS[main.type]
     port = int(written) if (written := joined.text(main, "Port")).isdecimal() else usual
-    own = scene.network.groups_of(*(joined.all[node] for node in store.members))
+    own = scene.network.groups_of(*(joined.resources[node] for node in store.members))
     allowed = {door.source for door in scene.network.into(own) if door.source and door.lets_in(port)}
     for one in components:
-        resources = [joined.all[node] for node in one.members]
+        resources = [joined.resources[node] for node in one.members]
         if one.id == store.id or one.place is not Place.NETWORK or resources[0].type not in _COMPUTE:
             continue
         users = [u for r in resources for u in scene.using(r, "AWS::Lambda::Function", "AWS::Events::Rule")]
@@ -130,7 +130,7 @@ def _travel(scene: Scene, store: Resource, port: int, users: Sequence[Resource])
         volumes = [
             (user, volume["EFSVolumeConfiguration"])
             for user in users
-            for volume in joined.items(user, "Volumes")
+            for volume in user.items("Volumes")
             if isinstance(volume, Mapping) and isinstance(volume.get("EFSVolumeConfiguration"), Mapping)
         ]
         ours = [v for user, v in volumes if any(f.node == store.node for f in joined.referred(user, v))]
@@ -155,16 +155,16 @@ _FORCING = ("require_secure_transport", "rds.force_ssl", "tls")
 def _attached(scene: Scene, volume: Component, main: Resource, components: Sequence[Component]) -> Iterator[Flow]:
     """A disk belongs to the server whose properties, launch template or role name it."""
     for one in components:
-        resources = [scene.joined.all[node] for node in one.members]
+        resources = [scene.joined.resources[node] for node in one.members]
         if resources[0].type in _COMPUTE and main.node in scene.named(resources):
             yield Flow(one.id, volume.id, (Said("attached", Tone.MUTED),))
 
 
 def _written(scene: Scene, box: Component, components: Sequence[Component]) -> Iterator[Flow]:
     """From tasks and servers to buckets that their roles may use; S3 takes HTTPS."""
-    buckets = {node for node in box.members if scene.joined.all[node].type == "AWS::S3::Bucket"}
+    buckets = {node for node in box.members if scene.joined.resources[node].type == "AWS::S3::Bucket"}
     for one in components if buckets else ():
-        resources = [scene.joined.all[node] for node in one.members]
+        resources = [scene.joined.resources[node] for node in one.members]
         if resources[0].type in _COMPUTE and buckets & scene.named(resources):
             yield Flow(one.id, box.id, (Said("443 HTTPS", Tone.GOOD),), beside=True)
 
@@ -172,10 +172,10 @@ def _written(scene: Scene, box: Component, components: Sequence[Component]) -> I
 def _backed_up(scene: Scene, vault: Component, components: Sequence[Component]) -> Iterator[Flow]:
     """From what a selection of the vault's plans names, or matches by tag."""
     joined = scene.joined
-    members = [joined.all[node] for node in vault.members]
+    members = [joined.resources[node] for node in vault.members]
     selections = [one for one in members if one.type == "AWS::Backup::BackupSelection"]
     for component in components if selections else ():
-        held = [joined.all[node] for node in component.members]
+        held = [joined.resources[node] for node in component.members]
         alike = [one for one in held if one.type == held[0].type]
         if component.stores and any(_selected(scene, plan, one) for plan in selections for one in alike):
             yield Flow(component.id, vault.id, (), beside=True)
@@ -185,17 +185,17 @@ def _selected(scene: Scene, selection: Resource, resource: Resource) -> bool:
     joined = scene.joined
     if any(found.node == resource.node for found in joined.targets(selection, "BackupSelection", "Resources")):
         return True
-    wanted = [item for item in joined.items(selection, "BackupSelection", "ListOfTags") if isinstance(item, Mapping)]
+    wanted = [item for item in selection.items("BackupSelection", "ListOfTags") if isinstance(item, Mapping)]
     tags = _tags(scene, resource)
     return any(tags.get(str(tag.get("ConditionKey"))) == str(tag.get("ConditionValue")) for tag in wanted)
 
 
 def _tags(scene: Scene, resource: Resource) -> dict[str, str]:
     for name in ("Tags", "FileSystemTags"):
-        items = scene.joined.items(resource, name)
+        items = resource.items(name)
         if items:
             return {
-                str(item.get("Key")): scene.joined.written(resource.node.stack, item.get("Value"))
+                str(item.get("Key")): scene.joined.written(resource, item.get("Value"))
                 for item in items
                 if isinstance(item, Mapping)
             }

@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
 
-
-class Node(NamedTuple):
-    """A resource among several stacks."""
-
-    stack: str
-    name: str
+from hostemr.operate.joined import Node
 
 
 class Tone(StrEnum):

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hostemr.operate.diagram.joined import Joined, Resource
-from hostemr.operate.diagram.model import Kind, Node, Subnet
-from hostemr.operate.template import intrinsic
+from hostemr.operate.diagram.model import Kind, Subnet
+from hostemr.operate.joined import Joined, Node, Resource
+from hostemr.operate.zones import zone_of
 
 _GROUP = "AWS::EC2::SecurityGroup"
 _SUBNET_GROUPS = {
@@ -84,16 +84,8 @@ class Network:
         return any(self.subnets[node].kind is Kind.PUBLIC for node in subnets if node in self.subnets)
 
     def _zone(self, subnet: Resource) -> str:
-        value = self._joined.raw(subnet, "AvailabilityZone")
-        function = intrinsic(value)
-        if function == "Fn::Select" and isinstance(value[function], list) and "Fn::GetAZs" in str(value):
-            number = str(self._joined.known(subnet, value[function][0]))
-            return f"Zone {int(number) + 1}" if number.isdigit() else _ANY_ZONE
-        if function == "Fn::GetAtt":
-            other = self._joined.target(subnet, "AvailabilityZone")
-            return self._zone(other) if other and other.type == "AWS::EC2::Subnet" else _ANY_ZONE
-        known = self._joined.text(subnet, "AvailabilityZone")
-        return f"Zone {known}" if known else _ANY_ZONE
+        zone = zone_of(self._joined, subnet)
+        return f"Zone {zone}" if zone else _ANY_ZONE
 
     def _kinds(self) -> Iterator[tuple[Node, Kind]]:
         """A subnet is what its route table's default route makes it; without one it is closed."""
@@ -112,12 +104,12 @@ class Network:
         networks = {self._joined.text(route, name) for name in ("DestinationCidrBlock", "DestinationIpv6CidrBlock")}
         if not networks & _EVERYWHERE:
             return None
-        gateway = self._joined.raw(route, "GatewayId")
+        gateway = route.raw("GatewayId")
         return Kind.ROUTED if gateway is None else Kind.PUBLIC
 
     def _doors(self) -> Iterator[Door]:
         for group in self._joined.of(_GROUP):
-            for rule in self._joined.items(group, "SecurityGroupIngress"):
+            for rule in group.items("SecurityGroupIngress"):
                 yield self._door(group, group.node, rule)
         for one in self._joined.of("AWS::EC2::SecurityGroupIngress"):
             for target in self._joined.targets(one, "GroupId"):
@@ -155,7 +147,7 @@ def everywhere(network: str) -> bool:
 
 
 def _cidr(joined: Joined, subnet: Resource) -> str:
-    return joined.text(subnet, "CidrBlock") or ("" if joined.raw(subnet, "CidrBlock") is None else "given at launch")
+    return joined.text(subnet, "CidrBlock") or ("" if subnet.raw("CidrBlock") is None else "given at launch")
 
 
 def _number(value: Any) -> int | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hostemr.operate.diagram.encryption import key_of
-from hostemr.operate.diagram.joined import Joined, Resource
-from hostemr.operate.diagram.model import Component, Key, Node, Place, Said, Tone
+from hostemr.operate.diagram.model import Component, Key, Place, Said, Tone
 from hostemr.operate.diagram.network import Network
+from hostemr.operate.joined import Joined, Node, Resource
 from hostemr.operate.stateful import holds_state
 
 _SNAPSHOT_BY_DEFAULT = {"AWS::RDS::DBCluster", "AWS::RDS::DBInstance"}
@@ -90,7 +90,7 @@ def members(*resources: Resource) -> tuple[Node, ...]:
 
 def identity(node: Node) -> str:
     """A component's id, after the resource that it is named for."""
-    return f"{node.stack}.{node.name}"
+    return f"{node.stack}.{node.logical_id}"
 
 
 def _fate(holders: Sequence[Resource], loss: Tone) -> Said:

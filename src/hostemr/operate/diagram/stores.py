@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from hostemr.operate.diagram.joined import Resource
-from hostemr.operate.diagram.model import Component, KeyKind, Node, Place, Said, Tone
+from hostemr.operate.diagram.model import Component, KeyKind, Place, Said, Tone
 from hostemr.operate.diagram.scene import Scene
 from hostemr.operate.diagram.words import counted, engine, span, spoken, time
+from hostemr.operate.joined import Node, Resource
 from hostemr.operate.stateful import STATEFUL, holds_state
 
 _CLUSTERS = ("AWS::RDS::DBCluster", "AWS::DocDB::DBCluster", "AWS::Neptune::DBCluster")
@@ -100,7 +100,7 @@ def files(scene: Scene) -> Iterator[Component]:
         yield scene.store(
             [one],
             icon="files",
-            title="Files (EFS)" + (f": {spoken(one.node.name)}" if several else ""),
+            title="Files (EFS)" + (f": {spoken(one.logical_id)}" if several else ""),
             place=Place.NETWORK,
             rank=70,
             details=said,
@@ -140,7 +140,7 @@ def volumes(scene: Scene) -> Iterator[Component]:
         named = scene.store(
             [one],
             icon="disk",
-            title=f"Disk: {spoken(one.node.name)}",
+            title=f"Disk: {spoken(one.logical_id)}",
             place=Place.NETWORK,
             rank=60,
             details=[Said(f"{size} GB" if size else "a size given at launch")],
@@ -179,7 +179,7 @@ def buckets(scene: Scene, taken: frozenset[Node]) -> Iterator[Component]:
 
 
 def _bucket_name(bucket: Resource) -> str:
-    name = spoken(bucket.node.name)
+    name = spoken(bucket.logical_id)
     return name.removesuffix(" bucket").lower() if name[1:2].islower() else name.removesuffix(" bucket")
 
 
@@ -190,13 +190,8 @@ def bucket_manners(scene: Scene, found: list[Resource]) -> Iterator[Said]:
         yield Said("may be read by anybody", Tone.BAD)
     if all(joined.text(one, "VersioningConfiguration", "Status") == "Enabled" for one in found):
         yield Said("old versions kept", Tone.MUTED)
-    locks = [one for one in found if isinstance(_lock(scene, one), Mapping)]
-    if locks:
+    if any(isinstance(one.raw("ObjectLockConfiguration", "Rule", "DefaultRetention"), Mapping) for one in found):
         yield Said("locked against deletion", Tone.GOOD)
-
-
-def _lock(scene: Scene, bucket: Resource) -> object:
-    return scene.joined.raw(bucket, "ObjectLockConfiguration", "Rule", "DefaultRetention")
 
 
 def _open(scene: Scene, bucket: Resource) -> bool:
@@ -205,7 +200,7 @@ def _open(scene: Scene, bucket: Resource) -> bool:
     refused = [
         joined.flag(bucket, "PublicAccessBlockConfiguration", name) for name in ("BlockPublicPolicy", "BlockPublicAcls")
     ]
-    written = joined.raw(bucket, "PublicAccessBlockConfiguration") is not None
+    written = bucket.raw("PublicAccessBlockConfiguration") is not None
     return joined.text(bucket, "AccessControl").startswith("PublicRead") or (written and not all(refused))
 
 
@@ -222,7 +217,7 @@ def bucket_policies(scene: Scene, found: list[Resource]) -> list[Resource]:
 def others(scene: Scene, taken: frozenset[Node]) -> Iterator[Component]:
     """Whatever holds state and has no box yet, by type."""
     by_type: dict[str, list[Resource]] = {}
-    for one in scene.joined.all.values():
+    for one in scene.joined.resources.values():
         if one.node not in taken and holds_state({"Type": one.type, "Properties": one.properties}):
             by_type.setdefault(one.type, []).append(one)
     for type_name, found in sorted(by_type.items()):

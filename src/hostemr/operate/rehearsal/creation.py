@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hostemr.operate.order import creation_order
-from hostemr.operate.references import references
+from hostemr.operate.joined import Joined
+from hostemr.operate.order import creation_order, needs
 from hostemr.operate.rehearsal.durations import Duration, duration
-from hostemr.operate.rehearsal.joined import Joined
 from hostemr.operate.rehearsal.prerequisites import Prerequisite, prerequisites
 from hostemr.operate.stacks import stack_order
 from hostemr.operate.template import Template
@@ -111,8 +110,7 @@ def creation(templates: Mapping[str, Template], *, region: str = "us-east-1") ->
     """
     joined = Joined(templates, region=region)
     found = prerequisites(joined)
-    outside = [one.name for one in found if one.kind == "export"]
-    order = tuple(stack_order(templates, outside=outside))
+    order = tuple(stack_order(templates, outside=joined.exports.missing()))
     stacks = {name: _stack(joined, name) for wave in order for name in wave}
     totals = [
         sum(max(getattr(stacks[name].seconds, which) for name in wave) for wave in order)
@@ -122,35 +120,26 @@ def creation(templates: Mapping[str, Template], *, region: str = "us-east-1") ->
 
 
 def _stack(joined: Joined, name: str) -> StackCreation:
-    made = {place.logical_id: one for place, one in joined.resources.items() if place.stack == name}
+    made = {one.logical_id: one for one in joined.resources.values() if one.stack == name}
     waves = [tuple(one for one in wave if one in made) for wave in creation_order(joined.templates[name])]
-    needs = {logical_id: _needs(resource) & made.keys() - {logical_id} for logical_id, resource in made.items()}
-    lengths = {logical_id: duration(resource) for logical_id, resource in made.items()}
+    needed = {logical_id: needs(logical_id, one.body) & made.keys() for logical_id, one in made.items()}
+    lengths = {logical_id: duration(one.body) for logical_id, one in made.items()}
     steps: dict[str, Step] = {}
     for logical_id in (one for wave in waves for one in wave):
-        last = max(sorted(needs[logical_id]), key=lambda one: steps[one].end, default=None)
+        last = max(sorted(needed[logical_id]), key=lambda one: steps[one].end, default=None)
         start = steps[last].end if last else 0.0
         length = lengths[logical_id]
-        type_name = str(made[logical_id]["Type"])
-        steps[logical_id] = Step(logical_id, type_name, start, start + length.typical, last, length)
-    ends = [_end(waves, needs, {one: getattr(lengths[one], which) for one in made}) for which in ("low", "high")]
+        steps[logical_id] = Step(logical_id, made[logical_id].type, start, start + length.typical, last, length)
+    ends = [_end(waves, needed, {one: getattr(lengths[one], which) for one in made}) for which in ("low", "high")]
     path = _path(steps)
     seconds = Seconds(ends[0], path[-1].end if path else 0.0, ends[1])
     return StackCreation(name, tuple(wave for wave in waves if wave), steps, path, seconds)
 
 
-def _needs(resource: Mapping[str, Any]) -> set[str]:
-    """What CloudFormation makes first: what any of the attributes names, and DependsOn."""
-    depends = resource.get("DependsOn", [])
-    return {found.target for key, value in resource.items() if key != "Type" for found in references(value)} | set(
-        [depends] if isinstance(depends, str) else depends
-    )
-
-
-def _end(waves: list[tuple[str, ...]], needs: Mapping[str, set[str]], lengths: Mapping[str, float]) -> float:
+def _end(waves: list[tuple[str, ...]], needed: Mapping[str, set[str]], lengths: Mapping[str, float]) -> float:
     ends: dict[str, float] = {}
     for logical_id in (one for wave in waves for one in wave):
-        ends[logical_id] = max((ends[one] for one in needs[logical_id]), default=0.0) + lengths[logical_id]
+        ends[logical_id] = max((ends[one] for one in needed[logical_id]), default=0.0) + lengths[logical_id]
     return max(ends.values(), default=0.0)
 
 

@@ -12,13 +12,12 @@ from decimal import Decimal
 from typing import Any
 
 from hostemr.operate.changes import Fate, compare
+from hostemr.operate.joined import Joined, Node, Resource, within
 from hostemr.operate.order import creation_order
 from hostemr.operate.price import price
-from hostemr.operate.rehearsal.joined import Joined, Place
-from hostemr.operate.rehearsal.prerequisites import prerequisites
 from hostemr.operate.stacks import stack_order
 from hostemr.operate.stateful import STATEFUL, holds_state
-from hostemr.operate.template import Template, canonical
+from hostemr.operate.template import Template
 
 _SMALL = {"credentials", "images", "logs", "messages", "the unbroken record of audit events"}
 KEY_REASON = "the key is scheduled for deletion, and what it locks stays and can never be read again"
@@ -97,8 +96,8 @@ class Deletion:
             "resources": {name: [list(wave) for wave in waves] for name, waves in self.resources.items()},
             "deleted": self.deleted,
             "monthly": str(self.monthly),
-            "refused": [_hurdle(one) for one in self.refused],
-            "stuck": [_hurdle(one) for one in self.stuck],
+            "refused": [_hurdle_data(one) for one in self.refused],
+            "stuck": [_hurdle_data(one) for one in self.stuck],
             "losses": [
                 {
                     "stack": one.stack,
@@ -125,6 +124,9 @@ class Deletion:
         }
 
 
+_VAULTS = {"AWS::Backup::BackupVault", "AWS::Backup::LogicallyAirGappedBackupVault"}
+
+
 def deletion(
     templates: Mapping[str, Template], *, region: str = "us-east-1", protected: Collection[str] = ()
 ) -> Deletion:
@@ -133,35 +135,34 @@ def deletion(
     Raises SettingsError where there are no prices for the region, InvalidTemplate where the stacks cannot be.
     """
     joined = Joined(templates, region=region)
-    outside = [one.name for one in prerequisites(joined) if one.kind == "export"]
     fates = _fates(joined)
-    retained = [place for place, fate in fates.items() if fate is Fate.RETAINED]
-    gone = {place for place, fate in fates.items() if fate is not Fate.RETAINED}
+    retained = [joined.resources[node] for node, fate in fates.items() if fate is Fate.RETAINED]
+    gone = {node: joined.resources[node] for node in sorted(fates) if fates[node] is not Fate.RETAINED}
     return Deletion(
         region=region,
-        order=tuple(reversed(stack_order(templates, outside=outside))),
+        order=tuple(reversed(stack_order(templates, outside=joined.exports.missing()))),
         resources={name: _reversed(template, name, gone) for name, template in templates.items()},
         refused=(*_protected(templates, protected), *_refusing(joined, gone)),
         stuck=(*_filled(joined, gone), *_in_use(joined, gone, retained)),
-        losses=tuple(_losses(joined, fates)),
+        losses=tuple(_losses(joined, fates, gone)),
         retained=tuple(_priced(joined, retained)),
         deleted=len(gone),
     )
 
 
-def _fates(joined: Joined) -> dict[Place, Fate]:
+def _fates(joined: Joined) -> dict[Node, Fate]:
     """What becomes of each resource, as if its stack's template had become empty."""
     fates = {}
     for stack, template in joined.templates.items():
         for change in compare(template, {"Resources": {}}):
-            place = Place(stack, change.logical_id)
-            if place in joined.resources and change.fate is not None:
-                fates[place] = change.fate
+            node = Node(stack, change.logical_id)
+            if node in joined.resources and change.fate is not None:
+                fates[node] = change.fate
     return fates
 
 
-def _reversed(template: Template, stack: str, gone: Collection[Place]) -> tuple[tuple[str, ...], ...]:
-    waves = [tuple(one for one in wave if Place(stack, one) in gone) for wave in reversed(creation_order(template))]
+def _reversed(template: Template, stack: str, gone: Collection[Node]) -> tuple[tuple[str, ...], ...]:
+    waves = [tuple(one for one in wave if Node(stack, one) in gone) for wave in reversed(creation_order(template))]
     return tuple(wave for wave in waves if wave)
 
 
@@ -192,25 +193,22 @@ _FLAGS: Mapping[str, tuple[str, str]] = {
 """Properties that refuse a deletion (CloudFormation Template Reference, page of each type)."""
 
 
-def _refusing(joined: Joined, gone: Collection[Place]) -> Iterator[Hurdle]:
-    for place in sorted(gone):
-        type_name = str(joined.resources[place]["Type"])
-        name, value = _FLAGS.get(type_name, ("", ""))
-        if name and canonical(joined.value(place, name)) == value:
+def _refusing(joined: Joined, gone: Mapping[Node, Resource]) -> Iterator[Hurdle]:
+    for one in gone.values():
+        name, value = _FLAGS.get(one.type, ("", ""))
+        if name and joined.text(one, name) == value:
             reason = f"{name} is {value}, and its DeletionPolicy does not retain it"
-            yield Hurdle(place.stack, place.logical_id, type_name, reason, f"turn {name} off in an update first")
-        if type_name == "AWS::ElasticLoadBalancingV2::LoadBalancer" and _balancer_protected(joined, place):
+            yield _hurdle(one, reason, f"turn {name} off in an update first")
+        if one.type == "AWS::ElasticLoadBalancingV2::LoadBalancer" and _balancer_protected(joined, one):
             reason = "its attribute deletion_protection.enabled is true"
-            yield Hurdle(place.stack, place.logical_id, type_name, reason, "turn the attribute off in an update first")
+            yield _hurdle(one, reason, "turn the attribute off in an update first")
 
 
-def _balancer_protected(joined: Joined, place: Place) -> bool:
-    attributes = joined.value(place, "LoadBalancerAttributes")
-    return isinstance(attributes, list) and any(
-        isinstance(one, Mapping)
-        and one.get("Key") == "deletion_protection.enabled"
-        and canonical(one.get("Value")) == "true"
-        for one in attributes
+def _balancer_protected(joined: Joined, balancer: Resource) -> bool:
+    return any(
+        joined.written(balancer, within(one, "Key")) == "deletion_protection.enabled"
+        and joined.written(balancer, within(one, "Value")) == "true"
+        for one in balancer.items("LoadBalancerAttributes")
     )
 
 
@@ -223,27 +221,24 @@ _MUST_BE_EMPTY: Mapping[str, tuple[str, str]] = {
 }
 
 
-def _filled(joined: Joined, gone: Collection[Place]) -> Iterator[Hurdle]:
+def _filled(joined: Joined, gone: Mapping[Node, Resource]) -> Iterator[Hurdle]:
     """What can be deleted only while it is empty."""
-    for place in _must_be_empty(joined, gone):
-        type_name = str(joined.resources[place]["Type"])
-        what, remedy = _MUST_BE_EMPTY[type_name]
-        yield Hurdle(place.stack, place.logical_id, type_name, f"it cannot be deleted while it holds {what}", remedy)
+    for one in _must_be_empty(joined, gone):
+        what, remedy = _MUST_BE_EMPTY[one.type]
+        yield _hurdle(one, f"it cannot be deleted while it holds {what}", remedy)
 
 
-def _must_be_empty(joined: Joined, gone: Collection[Place]) -> list[Place]:
+def _must_be_empty(joined: Joined, gone: Mapping[Node, Resource]) -> list[Resource]:
     """Without what the stack empties itself: by a property, or by the CDK's custom resource for buckets."""
     emptied = {
-        place
-        for emptier, one in joined.of("Custom::S3AutoDeleteObjects").items()
-        for place in joined.named(emptier.stack, (one.get("Properties") or {}).get("BucketName"))
+        bucket.node
+        for emptier in joined.of("Custom::S3AutoDeleteObjects")
+        for bucket in joined.targets(emptier, "BucketName")
     }
     return [
-        place
-        for place in sorted(gone)
-        if joined.resources[place]["Type"] in _MUST_BE_EMPTY
-        and place not in emptied
-        and canonical(joined.value(place, "EmptyOnDelete")) != "true"
+        one
+        for node, one in gone.items()
+        if one.type in _MUST_BE_EMPTY and node not in emptied and not joined.flag(one, "EmptyOnDelete")
     ]
 
 
@@ -266,57 +261,72 @@ _ONLY_READ = {"AvailabilityZone", "AvailabilityZoneId", "CidrBlock"}
 """Attributes that tell something about a resource: who reads them does not hold it."""
 
 
-def _in_use(joined: Joined, gone: Collection[Place], retained: Collection[Place]) -> Iterator[Hurdle]:
+def _in_use(joined: Joined, gone: Mapping[Node, Resource], retained: Collection[Resource]) -> Iterator[Hurdle]:
     """What is to be deleted while something that stays needs it. A key is worse: it goes, and what it locks stays."""
-    users: dict[Place, list[Place]] = {}
+    users: dict[Node, list[str]] = {}
     for keeper in retained:
-        for used, reference in joined.references(keeper.stack, joined.resources[keeper].get("Properties")):
+        for used, reference in joined.references(keeper.stack, keeper.properties):
             if used in gone and reference.attribute not in _ONLY_READ:
-                users.setdefault(used, []).append(keeper)
-    for place in sorted(users):
-        type_name = str(joined.resources[place]["Type"])
-        names = ", ".join(dict.fromkeys(one.logical_id for one in users[place]))
-        if type_name in {"AWS::KMS::Key", "AWS::KMS::ReplicaKey"}:
-            reason = f"{KEY_REASON}: {names}"
-            yield Hurdle(place.stack, place.logical_id, type_name, reason, "give the key a DeletionPolicy of Retain")
-        elif type_name in _HELD_BY_USE:
+                users.setdefault(used, []).append(keeper.logical_id)
+    for node in sorted(users):
+        names = ", ".join(dict.fromkeys(users[node]))
+        if gone[node].type in {"AWS::KMS::Key", "AWS::KMS::ReplicaKey"}:
+            yield _hurdle(gone[node], f"{KEY_REASON}: {names}", "give the key a DeletionPolicy of Retain")
+        elif gone[node].type in _HELD_BY_USE:
             reason = f"it is in use by what stays: {names}"
-            yield Hurdle(place.stack, place.logical_id, type_name, reason, "retain it too, or delete its users first")
+            yield _hurdle(gone[node], reason, "retain it too, or delete its users first")
 
 
-def _losses(joined: Joined, fates: Mapping[Place, Fate]) -> Iterator[Loss]:
+def _losses(joined: Joined, fates: Mapping[Node, Fate], gone: Mapping[Node, Resource]) -> Iterator[Loss]:
     """What refuses to go while it holds something loses nothing: it is a hurdle."""
-    gone = [place for place, fate in fates.items() if fate is not Fate.RETAINED]
-    hurdles = set(_must_be_empty(joined, gone))
-    for place, fate in fates.items():
-        resource = joined.resources[place]
-        if fate is not Fate.RETAINED and holds_state(resource) and place not in hurdles:
-            type_name = str(resource["Type"])
-            snapshot = fate is Fate.SNAPSHOT
-            yield Loss(place.stack, place.logical_id, type_name, STATEFUL[type_name], snapshot)
+    hurdles = {one.node for one in _must_be_empty(joined, gone)}
+    for node, fate in fates.items():
+        if node in gone and holds_state(gone[node].body) and node not in hurdles:
+            type_name = gone[node].type
+            yield Loss(node.stack, node.logical_id, type_name, STATEFUL[type_name], fate is Fate.SNAPSHOT)
 
 
-def _priced(joined: Joined, retained: Collection[Place]) -> Iterator[Retained]:
-    """The bill of everything, of which only the lines of what stays count: a price may rest on other resources."""
+def _priced(joined: Joined, retained: Collection[Resource]) -> Iterator[Retained]:
+    """The bill of everything, of which only the lines of what stays count: a price may rest on other resources.
+
+    Recovery points are charged where the plan is that makes them. They lie in the vault, and stay with it until they
+    expire, long after the plan is gone.
+    """
     bill = price(joined.templates, region=joined.region)
-    for place in retained:
-        resource = joined.resources[place]
-        lines = [one for one in bill.lines if (one.template, one.resource) == (place.stack, place.logical_id)]
-        unpriced = [
-            one.reason for one in bill.not_priced if (one.template, one.resource) == (place.stack, place.logical_id)
+    kept_in = _vaults(joined)
+    for resource in retained:
+        lines = [
+            one
+            for one in bill.lines
+            if resource.node in {(one.template, one.resource), kept_in.get((one.template, one.resource))}
         ]
+        unpriced = [one.reason for one in bill.not_priced if (one.template, one.resource) == resource.node]
         yield Retained(
-            place.stack,
-            place.logical_id,
-            str(resource["Type"]),
-            STATEFUL[str(resource["Type"])] if holds_state(resource) else "",
+            resource.stack,
+            resource.logical_id,
+            resource.type,
+            STATEFUL[resource.type] if holds_state(resource.body) else "",
             sum((one.monthly for one in lines), Decimal(0)),
             tuple(f"{one.what}: ${one.monthly}" for one in lines if one.monthly),
             tuple(unpriced),
         )
 
 
-def _hurdle(one: Hurdle) -> dict[str, str]:
+def _vaults(joined: Joined) -> dict[tuple[str, str], Node]:
+    """The vault of each backup plan: the first that its rules name."""
+    found = {}
+    for plan in joined.of("AWS::Backup::BackupPlan"):
+        named = [one for one in joined.targets(plan) if one.type in _VAULTS]
+        if named:
+            found[plan.stack, plan.logical_id] = named[0].node
+    return found
+
+
+def _hurdle(one: Resource, reason: str, remedy: str) -> Hurdle:
+    return Hurdle(one.stack, one.logical_id, one.type, reason, remedy)
+
+
+def _hurdle_data(one: Hurdle) -> dict[str, str]:
     return {
         "stack": one.stack,
         "resource": one.logical_id,

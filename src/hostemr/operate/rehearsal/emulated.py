@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from hostemr.operate.prices.evaluation import Evaluation, Unknown
-from hostemr.operate.references import placeholders, substitution
+from hostemr.operate.joined import Joined, Node
+from hostemr.operate.prices.evaluation import Unknown
+from hostemr.operate.references import filled, substitution
 from hostemr.operate.rehearsal.emulator import ACCOUNT, Emulator
-from hostemr.operate.rehearsal.joined import Joined, Place
 from hostemr.operate.template import intrinsic
 
 
@@ -30,7 +30,7 @@ class Made:
 
 
 _NOTHING = object()
-Maker = Callable[["Emulated", Place, Mapping[str, Any]], Made]
+Maker = Callable[["Emulated", Node, Mapping[str, Any]], Made]
 
 
 class Emulated:
@@ -38,7 +38,7 @@ class Emulated:
 
     def __init__(self, joined: Joined, emulator: Emulator) -> None:
         self.joined, self.emulator = joined, emulator
-        self.made: dict[Place, Made] = {}
+        self.made: dict[Node, Made] = {}
         self.stand_ins: set[str] = set()
         self._pseudo = {
             "AWS::Region": emulator.region,
@@ -68,9 +68,9 @@ class Emulated:
             return [member for member in members if member is not _NOTHING]
         return value
 
-    def properties(self, place: Place) -> dict[str, Any]:
+    def properties(self, node: Node) -> dict[str, Any]:
         """A resource's properties, worked out."""
-        worked = self.value(place.stack, self.joined.resources[place].get("Properties") or {})
+        worked = self.value(node.stack, self.joined.resources[node].properties)
         return worked if isinstance(worked, dict) else {}
 
     def any_role(self) -> str:
@@ -80,17 +80,17 @@ class Emulated:
             iam.create_role(RoleName=name, AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}')
         return f"arn:aws:iam::{ACCOUNT}:role/{name}"
 
-    def make(self, place: Place) -> Made:
+    def make(self, node: Node) -> Made:
         """The resource in the emulator, made now if it is not there yet."""
-        if place not in self.made:
-            type_name = str(self.joined.resources[place]["Type"])
+        if node not in self.made:
+            type_name = self.joined.resources[node].type
             maker = MAKERS.get(type_name)
             if maker is None:
                 self.stand_ins.add(type_name)
-                self.made[place] = _stand_in(self, place, {})
+                self.made[node] = _stand_in(self, node, {})
             else:
-                self.made[place] = maker(self, place, self.properties(place))
-        return self.made[place]
+                self.made[node] = maker(self, node, self.properties(node))
+        return self.made[node]
 
     def _call(self, stack: str, function: str, argument: Any) -> Any:  # noqa: PLR0911, one for each function
         if function == "Ref":
@@ -101,7 +101,7 @@ class Emulated:
         if function == "Fn::Sub":
             return self._sub(stack, argument)
         if function == "Fn::ImportValue":
-            exported = self.joined.exported(stack, argument)
+            exported = self.joined.exports.imported(stack, argument)
             return f"import-of-{argument}" if exported is None else self.value(*exported)
         if function == "Fn::Join":
             return str(argument[0]).join(map(str, self.value(stack, argument[1])))
@@ -117,7 +117,7 @@ class Emulated:
 
     def _known(self, stack: str, value: Any) -> Any:
         """Fn::If, Fn::FindInMap and the rest, as far as they can be known."""
-        evaluation = Evaluation(self.joined.templates[stack], {}, self.emulator.region)
+        evaluation = self.joined.evaluations[stack]
         if intrinsic(value) == "Fn::If":
             holds = evaluation.condition(value["Fn::If"][0])
             return self.value(stack, value["Fn::If"][1 if holds is True else 2])
@@ -133,36 +133,36 @@ class Emulated:
             return self.stack_id(stack)
         if name in self._pseudo:
             return self._pseudo[name]
-        place = Place(stack, name)
-        return self.make(place).ref if place in self.joined.resources else self._known(stack, {"Ref": name})
+        node = Node(stack, name)
+        return self.make(node).ref if node in self.joined.resources else self._known(stack, {"Ref": name})
 
     def _attribute(self, stack: str, name: str, attribute: str) -> str:
-        place = Place(stack, name)
-        if place not in self.joined.resources:
+        node = Node(stack, name)
+        if node not in self.joined.resources:
             return f"{name}.{attribute}"
-        made = self.make(place)
+        made = self.make(node)
         if attribute in made.attributes:
             return made.attributes[attribute]
-        service = str(self.joined.resources[place]["Type"]).split("::")[1].lower()
+        service = self.joined.resources[node].type.split("::")[1].lower()
         return self.arn(service, made.ref) if attribute.endswith("Arn") else f"{made.ref}-{attribute.lower()}"
 
     def _sub(self, stack: str, argument: Any) -> str:
         text, local = substitution(argument)
-        for name in dict.fromkeys(placeholders(text)):
+
+        def fill(name: str) -> str:
             target, _, attribute = name.partition(".")
             if name in local:
-                worked = self.value(stack, local[name])
-            else:
-                worked = self._attribute(stack, target, attribute) if attribute else self._ref(stack, target)
-            text = text.replace(f"${{{name}}}", str(worked))
-        return text.replace("${!", "${")
+                return str(self.value(stack, local[name]))
+            return self._attribute(stack, target, attribute) if attribute else str(self._ref(stack, target))
+
+        return filled(text, fill)
 
 
-def _stand_in(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:  # noqa: ARG001, a Maker
-    return Made(f"{place.stack}-{place.logical_id}")
+def _stand_in(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:  # noqa: ARG001, a Maker
+    return Made(f"{node.stack}-{node.logical_id}")
 
 
-def _vpc(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:  # noqa: ARG001, a Maker
+def _vpc(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:  # noqa: ARG001, a Maker
     ec2 = one.emulator.client("ec2")
     vpc = ec2.create_vpc(CidrBlock=properties.get("CidrBlock", "10.0.0.0/16"))["Vpc"]
     for name in ("EnableDnsSupport", "EnableDnsHostnames"):
@@ -170,35 +170,35 @@ def _vpc(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:  #
     return Made(vpc["VpcId"], {"VpcId": vpc["VpcId"], "CidrBlock": vpc["CidrBlock"]})
 
 
-def _subnet(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:  # noqa: ARG001, a Maker
+def _subnet(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:  # noqa: ARG001, a Maker
     given = {name: properties[name] for name in ("VpcId", "CidrBlock", "AvailabilityZone") if name in properties}
     made = one.emulator.client("ec2").create_subnet(**given)["Subnet"]
     return Made(made["SubnetId"], {"SubnetId": made["SubnetId"], "AvailabilityZone": made["AvailabilityZone"]})
 
 
-def _group(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:
+def _group(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:
     made = one.emulator.client("ec2").create_security_group(
-        GroupName=f"{place.stack}-{place.logical_id}",
-        Description=properties.get("GroupDescription", place.logical_id),
+        GroupName=f"{node.stack}-{node.logical_id}",
+        Description=properties.get("GroupDescription", node.logical_id),
         **({"VpcId": properties["VpcId"]} if "VpcId" in properties else {}),
     )
     return Made(made["GroupId"], {"GroupId": made["GroupId"], "Id": made["GroupId"]})
 
 
-def _cluster(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:
-    name = properties.get("ClusterName", f"{place.stack}-{place.logical_id}")
+def _cluster(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:
+    name = properties.get("ClusterName", f"{node.stack}-{node.logical_id}")
     made = one.emulator.client("ecs").create_cluster(clusterName=name)["cluster"]
     return Made(made["clusterName"], {"Arn": made["clusterArn"]})
 
 
-def _task_definition(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:
+def _task_definition(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:
     """Only what a task needs to start on the emulator, which runs no container anyway."""
     containers = [
         {"name": written["Name"], "image": str(written.get("Image", "image")), "memory": 512, "essential": True}
         for written in properties.get("ContainerDefinitions", [])
     ]
     made = one.emulator.client("ecs").register_task_definition(
-        family=properties.get("Family", f"{place.stack}-{place.logical_id}"),
+        family=properties.get("Family", f"{node.stack}-{node.logical_id}"),
         networkMode="awsvpc",
         requiresCompatibilities=["FARGATE"],
         cpu=str(properties.get("Cpu", "256")),
@@ -208,13 +208,13 @@ def _task_definition(one: Emulated, place: Place, properties: Mapping[str, Any])
     return Made(made["taskDefinitionArn"], {"TaskDefinitionArn": made["taskDefinitionArn"]})
 
 
-def _log_group(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:
-    name = properties.get("LogGroupName", f"{place.stack}-{place.logical_id}")
+def _log_group(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:
+    name = properties.get("LogGroupName", f"{node.stack}-{node.logical_id}")
     one.emulator.client("logs").create_log_group(logGroupName=name)
     return Made(name, {"Arn": one.arn("logs", f"log-group:{name}:*")})
 
 
-def _secret(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:
+def _secret(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:
     generated = properties.get("GenerateSecretString")
     value = properties.get("SecretString", "rehearsal")
     if isinstance(generated, Mapping):
@@ -222,55 +222,51 @@ def _secret(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:
         written = json.loads(generated.get("SecretStringTemplate", "{}"))
         key = generated.get("GenerateStringKey")
         value = json.dumps({**written, key: password}) if key else password
-    name = properties.get("Name", f"{place.stack}-{place.logical_id}")
+    name = properties.get("Name", f"{node.stack}-{node.logical_id}")
     made = one.emulator.client("secretsmanager").create_secret(Name=name, SecretString=value)
     return Made(made["ARN"], {"Id": made["ARN"]})
 
 
-def _user(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:
-    name = properties.get("UserName", f"{place.stack}-{place.logical_id}")
+def _user(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:
+    name = properties.get("UserName", f"{node.stack}-{node.logical_id}")
     made = one.emulator.client("iam").create_user(UserName=name)["User"]
     return Made(name, {"Arn": made["Arn"]})
 
 
-def _bucket(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:
-    name = str(properties.get("BucketName", f"{place.stack}-{place.logical_id}")).lower()[:63]
-    s3 = one.emulator.client("s3")
-    if one.emulator.region == "us-east-1":
-        s3.create_bucket(Bucket=name)
-    else:
-        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": one.emulator.region})
+def _bucket(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:
+    name = str(properties.get("BucketName", f"{node.stack}-{node.logical_id}")).lower()[:63]
+    one.emulator.make_bucket(name)
     domain = f"{name}.s3.amazonaws.com"
     return Made(name, {"Arn": f"arn:aws:s3:::{name}", "DomainName": domain, "RegionalDomainName": domain})
 
 
-def _key(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:  # noqa: ARG001, a Maker
-    made = one.emulator.client("kms").create_key(Description=str(place))["KeyMetadata"]
+def _key(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:  # noqa: ARG001, a Maker
+    made = one.emulator.client("kms").create_key(Description=str(node))["KeyMetadata"]
     return Made(made["KeyId"], {"Arn": made["Arn"], "KeyId": made["KeyId"]})
 
 
-def _topic(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:
-    name = properties.get("TopicName", f"{place.stack}-{place.logical_id}")
+def _topic(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:
+    name = properties.get("TopicName", f"{node.stack}-{node.logical_id}")
     made = one.emulator.client("sns").create_topic(Name=name)["TopicArn"]
     return Made(made, {"TopicArn": made, "TopicName": name})
 
 
-def _file_system(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:  # noqa: ARG001, a Maker
-    made = one.emulator.client("efs").create_file_system(CreationToken=str(place))
+def _file_system(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:  # noqa: ARG001, a Maker
+    made = one.emulator.client("efs").create_file_system(CreationToken=str(node))
     return Made(made["FileSystemId"], {"Arn": made["FileSystemArn"], "FileSystemId": made["FileSystemId"]})
 
 
-def _role(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:
+def _role(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:
     """Without its policies: the emulator lets everybody do everything."""
-    name = str(properties.get("RoleName", f"{place.stack}-{place.logical_id}"))[:64]
+    name = str(properties.get("RoleName", f"{node.stack}-{node.logical_id}"))[:64]
     trust = json.dumps(properties.get("AssumeRolePolicyDocument", {"Version": "2012-10-17", "Statement": []}))
     made = one.emulator.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]
     return Made(name, {"Arn": made["Arn"], "RoleId": made["RoleId"]})
 
 
-def _function(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:
+def _function(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:
     """So that others may name it. The emulator would need Docker to call it; its code runs elsewhere."""
-    name = str(properties.get("FunctionName", f"{place.stack}-{place.logical_id}"))[:64]
+    name = str(properties.get("FunctionName", f"{node.stack}-{node.logical_id}"))[:64]
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as packed:
         packed.writestr("index.py", str((properties.get("Code") or {}).get("ZipFile", "")))
@@ -284,8 +280,8 @@ def _function(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Mad
     return Made(name, {"Arn": made["FunctionArn"]})
 
 
-def _hosted_zone(one: Emulated, place: Place, properties: Mapping[str, Any]) -> Made:
-    made = one.emulator.client("route53").create_hosted_zone(Name=properties["Name"], CallerReference=str(place))
+def _hosted_zone(one: Emulated, node: Node, properties: Mapping[str, Any]) -> Made:
+    made = one.emulator.client("route53").create_hosted_zone(Name=properties["Name"], CallerReference=str(node))
     return Made(made["HostedZone"]["Id"].rsplit("/", 1)[-1])
 
 

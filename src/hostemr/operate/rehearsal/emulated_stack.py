@@ -10,10 +10,11 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from hostemr.operate.changes import Kind, compare
 from hostemr.operate.references import arguments
@@ -36,6 +37,8 @@ _SAMPLES = (
     "1",
 )
 """For parameters without a default: the first that the parameter's pattern allows."""
+_FAILURES = (BotoCoreError, ClientError, ResponseParserError)
+"""A call that the emulator did not do. Where its own code fails it answers a page, which botocore cannot parse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +137,19 @@ class _Life:
         self._name, self._emulator, self._answers, self._progress = name, emulator, answers, progress
         self._cloudformation = emulator.client("cloudformation")
         self._stack_id = ""
+        self._phase = "create"
         self._fitted: dict[str, None] = {}
         self._passed_over: set[str] = set()
         self._phases: list[Phase] = []
 
     def run(self, first: Template, then: Template) -> StackRun:
-        self._emulator.client("s3").create_bucket(Bucket="rehearsal-templates")
         kept: tuple[str, ...] = ()
-        if self._created(first) and self._updated(first, then):
-            kept = self._deleted(then)
+        try:
+            self._emulator.make_bucket("rehearsal-templates")
+            if self._created(first) and self._updated(first, then):
+                kept = self._deleted(then)
+        except _FAILURES as error:
+            self._phases.append(Phase(self._phase, "the emulator failed", 0, (_line(error),)))
         return StackRun(
             self._name,
             tuple(self._phases),
@@ -157,6 +164,7 @@ class _Life:
         return self._deployed("create", self._cloudformation.create_stack, template, self._answers)
 
     def _updated(self, first: Template, then: Template) -> bool:
+        self._phase = "update"
         self._progress(f"updating {self._name} on the emulator …")
         before = self._physical()
         other = _other(then, self._answers) if first == then else {}
@@ -174,19 +182,16 @@ class _Life:
             if holds_state(one) and name in before and name not in moving and after.get(name) != before[name]
         ]
         if lost:
-            last = self._phases.pop()
-            self._phases.append(Phase(last.name, last.status, last.resources, (*last.problems, *lost)))
+            last = self._phases[-1]
+            self._phases[-1] = replace(last, problems=(*last.problems, *lost))
         return True
 
     def _deleted(self, template: Template) -> tuple[str, ...]:
+        self._phase = "delete"
         self._progress(f"deleting {self._name} on the emulator …")
         physical = self._physical()
-        try:
-            self._loosen(template, physical)
-            self._cloudformation.delete_stack(StackName=self._name)
-        except (BotoCoreError, ClientError) as error:
-            self._phases.append(Phase("delete", self._status(), len(physical), (_line(error),)))
-            return ()
+        self._loosen(template, physical)
+        self._cloudformation.delete_stack(StackName=self._name)
         problems, kept = [], []
         for name, one in resources(template).items():
             there = name in physical and self._there(str(one["Type"]), physical[name])
@@ -208,18 +213,14 @@ class _Life:
         self._emulator.client("s3").put_object(Bucket="rehearsal-templates", Key="template.json", Body=body)
         declared = template.get("Parameters") or {}
         before = self._physical() if self._stack_id else {}
-        try:
-            told = call(
-                StackName=self._name,
-                TemplateURL="https://rehearsal-templates.s3.us-east-1.amazonaws.com/template.json",
-                Parameters=[
-                    {"ParameterKey": key, "ParameterValue": value} for key, value in answers.items() if key in declared
-                ],
-                Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
-            )
-        except (BotoCoreError, ClientError) as error:
-            self._phases.append(Phase(name, "the emulator failed", 0, (_line(error),)))
-            return False
+        told = call(
+            StackName=self._name,
+            TemplateURL=f"https://rehearsal-templates.s3.{self._emulator.region}.amazonaws.com/template.json",
+            Parameters=[
+                {"ParameterKey": key, "ParameterValue": value} for key, value in answers.items() if key in declared
+            ],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+        )
         self._stack_id = told["StackId"]
         made, status = self._physical(), self._status()
         for key, one in resources(template).items():
@@ -236,7 +237,9 @@ class _Life:
     def _physical(self) -> dict[str, str]:
         listed = self._cloudformation.list_stack_resources(StackName=self._name)["StackResourceSummaries"]
         return {
-            one["LogicalResourceId"]: str(one["PhysicalResourceId"]) for one in listed if one.get("LogicalResourceId")
+            one["LogicalResourceId"]: str(one.get("PhysicalResourceId"))
+            for one in listed
+            if one.get("LogicalResourceId")
         }
 
     def _status(self) -> str:
@@ -300,8 +303,9 @@ _STAYING = {Kind.UPDATED, Kind.POLICY_CHANGED, Kind.OVERWRITTEN, Kind.UNKNOWN}
 def _bucket_of(value: Any, template: Template) -> dict[str, Any] | None:
     for argument in arguments(value, "Fn::GetAtt"):
         parts = argument.split(".", 1) if isinstance(argument, str) else argument
-        if resources(template).get(parts[0], {}).get("Type") == "AWS::S3::Bucket" and parts[1] == "Arn":
-            return {"Fn::GetAtt": [parts[0], "Arn"]}
+        match parts:
+            case [str(name), "Arn"] if resources(template).get(name, {}).get("Type") == "AWS::S3::Bucket":
+                return {"Fn::GetAtt": [name, "Arn"]}
     return None
 
 
@@ -334,7 +338,8 @@ def _fitting(declared: Mapping[str, Any]) -> Iterator[str]:
 def _other(template: Template, answers: Mapping[str, str]) -> dict[str, str]:
     """One parameter with another value that is allowed."""
     for name, declared in (template.get("Parameters") or {}).items():
-        allowed = [str(one) for one in declared.get("AllowedValues") or ()]
+        values = declared.get("AllowedValues")
+        allowed = [str(one) for one in values] if isinstance(values, list) else []
         now = answers.get(name, str(declared.get("Default", "")))
         others = [one for one in allowed if one != now]
         if others:
@@ -343,4 +348,6 @@ def _other(template: Template, answers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _line(error: Exception) -> str:
+    if isinstance(error, ResponseParserError):
+        return "the emulator's own code failed, and it gave no answer that can be read"
     return " ".join(str(error).split())[:300]

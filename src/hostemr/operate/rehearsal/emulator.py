@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
@@ -50,7 +49,7 @@ class Emulator:
         if not installed():
             raise NotInstalled("the emulator is not installed", hint="pip install 'hostemr[rehearse]'")
         self._talk = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
-        environment = {**_plain_environment(), **self.environment()}
+        environment = {**plain_environment(), **self.environment()}
         command = [sys.executable, "-m", "hostemr.operate.rehearsal.emulator_server"]
         self._process = subprocess.Popen(  # noqa: S603, our own module
             command,
@@ -101,6 +100,11 @@ class Emulator:
             )
         return self._clients[service]
 
+    def make_bucket(self, name: str) -> None:
+        """Make a bucket; S3 wants to be told the region, except in us-east-1 (S3 API Reference, "CreateBucket")."""
+        elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
+        self.client("s3").create_bucket(Bucket=name, **({} if self.region == "us-east-1" else elsewhere))
+
     def environment(self) -> dict[str, str]:
         """What makes any AWS SDK in another process use the emulator, and nothing of the operator's account."""
         return {
@@ -140,11 +144,6 @@ class Emulator:
             time.sleep(0.02)
 
 
-def _plain_environment() -> Mapping[str, str]:
+def plain_environment() -> dict[str, str]:
     """What a process needs to start at all; no credentials, no proxies, no settings of the operator's."""
     return {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
-
-
-def plain_environment() -> dict[str, str]:
-    """For a process that is to see nothing of the operator's."""
-    return dict(_plain_environment())

@@ -11,16 +11,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid5
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from hostemr.operate.joined import Joined, Node
 from hostemr.operate.rehearsal.emulated import Emulated
 from hostemr.operate.rehearsal.emulator import Emulator, plain_environment
-from hostemr.operate.rehearsal.joined import Joined, Place
 from hostemr.operate.rehearsal.response_url import Answer, Answers, read, response_url
 from hostemr.operate.template import Template, canonical, resources
 
@@ -100,14 +100,14 @@ class Function(Protocol):
         """What the handler raised (empty if nothing), and the seconds that it played to wait."""
 
 
-Functions = Callable[[Emulated, Place, str], Function]
+Functions = Callable[[Emulated, Node, str], Function]
 """Makes the function at a place from its code."""
 
 
-def custom_resources(templates: Mapping[str, Template]) -> list[Place]:
+def custom_resources(templates: Mapping[str, Template]) -> list[Node]:
     """The custom resources of the templates."""
     return [
-        Place(stack, logical_id)
+        Node(stack, logical_id)
         for stack, template in templates.items()
         for logical_id, resource in resources(template).items()
         if _custom(str(resource["Type"]))
@@ -130,10 +130,10 @@ def run_handlers(
     emulated = Emulated(joined, emulator)
     found = []
     with response_url() as answers:
-        for place in custom_resources(templates):
-            if place in joined.resources:
-                progress(f"running the handler of {place} …")
-                found.append(_Rehearsal(emulated, place, answers, functions or LambdaProcess).run())
+        for node in custom_resources(templates):
+            if node in joined.resources:
+                progress(f"running the handler of {node} …")
+                found.append(_Rehearsal(emulated, node, answers, functions or LambdaProcess).run())
     return tuple(found)
 
 
@@ -142,42 +142,34 @@ class _Rehearsal:
     """One custom resource on its way through its life."""
 
     emulated: Emulated
-    place: Place
+    node: Node
     answers: Answers
     functions: Functions
     calls: list[Call] = field(default_factory=list)
 
     def run(self) -> HandlerRun:
-        resource = self.emulated.joined.resources[self.place]
-        token = (resource.get("Properties") or {}).get("ServiceToken")
-        functions = [
-            one
-            for one in self.emulated.joined.named(self.place.stack, token)
-            if self.emulated.joined.resources[one]["Type"] == "AWS::Lambda::Function"
-        ]
-        run = HandlerRun(
-            self.place.stack,
-            self.place.logical_id,
-            str(resource["Type"]),
-            functions[0].logical_id if functions else "",
-        )
-        if not functions:
+        joined = self.emulated.joined
+        resource = joined.resources[self.node]
+        named = joined.targets(resource, "ServiceToken")
+        function = next((one for one in named if one.type == "AWS::Lambda::Function"), None)
+        run = HandlerRun(*self.node, resource.type, function.logical_id if function else "")
+        if function is None:
             return _not_run(run, "its ServiceToken is no function of these templates")
-        code = (self.emulated.joined.resources[functions[0]].get("Properties") or {}).get("Code") or {}
-        runtime = str(self.emulated.joined.value(functions[0], "Runtime"))
-        if not isinstance(code.get("ZipFile"), str):
+        code = function.raw("Code", "ZipFile")
+        runtime = joined.text(function, "Runtime") or "a runtime that is not known here"
+        if not isinstance(code, str):
             return _not_run(run, "its code is not in the template, but in an archive")
         if not runtime.startswith("python"):
             return _not_run(run, f"it is written for {runtime}, and only Python runs here")
-        return self._lives(run, functions[0], code["ZipFile"], runtime)
+        return self._lives(run, function.node, code, runtime)
 
-    def _lives(self, run: HandlerRun, function: Place, code: str, runtime: str) -> HandlerRun:
+    def _lives(self, run: HandlerRun, function: Node, code: str, runtime: str) -> HandlerRun:
         before = set(self.emulated.stand_ins)
         self.emulated.stand_ins.clear()
         try:
-            _prepare(self.emulated, run.type_name, self.emulated.properties(self.place))
+            _prepare(self.emulated, run.type_name, self.emulated.properties(self.node))
             lambda_ = self.functions(self.emulated, function, code)
-            properties = _texts(self.emulated.properties(self.place))
+            properties = _texts(self.emulated.properties(self.node))
         except (BotoCoreError, ClientError, LookupError, TypeError, ValueError) as error:
             return _not_run(run, f"the emulator cannot make what it needs: {' '.join(str(error).split())[:200]}")
         finally:
@@ -188,8 +180,8 @@ class _Rehearsal:
         caveats = [f"in Lambda it runs on {runtime}, here it ran on python{own}"] if runtime != f"python{own}" else []
         if names:
             caveats.append(f"by name only, not made in the emulator: {', '.join(names)}")
-        caveats += _caveats(self.emulated, self.place, function)
-        return HandlerRun(run.stack, run.logical_id, run.type_name, run.function, tuple(self.calls), "", tuple(caveats))
+        caveats += _caveats(self.emulated, self.node, function)
+        return replace(run, calls=tuple(self.calls), caveats=tuple(caveats))
 
     def _live(self, lambda_: Function, properties: dict[str, Any]) -> None:
         created = self._call("Create", lambda_, self._event("Create", 1, properties))
@@ -220,10 +212,10 @@ class _Rehearsal:
         event = {
             "RequestType": kind,
             "ResponseURL": self.answers.url,
-            "StackId": self.emulated.stack_id(self.place.stack),
-            "RequestId": str(uuid5(NAMESPACE_URL, f"{self.place}/{number}")),
-            "ResourceType": str(self.emulated.joined.resources[self.place]["Type"]),
-            "LogicalResourceId": self.place.logical_id,
+            "StackId": self.emulated.stack_id(self.node.stack),
+            "RequestId": str(uuid5(NAMESPACE_URL, f"{self.node}/{number}")),
+            "ResourceType": self.emulated.joined.resources[self.node].type,
+            "LogicalResourceId": self.node.logical_id,
             "ServiceToken": properties.get("ServiceToken", ""),
             "ResourceProperties": properties,
         }
@@ -252,21 +244,13 @@ class _Rehearsal:
 
     def _add_problem(self, problem: str) -> None:
         last = self.calls[-1]
-        self.calls[-1] = Call(
-            last.request,
-            last.status,
-            last.reason,
-            last.physical_id,
-            last.seconds_played,
-            (*last.problems, problem),
-            last.gaps,
-        )
+        self.calls[-1] = replace(last, problems=(*last.problems, problem))
 
 
 class LambdaProcess:
     """One function, called as Lambda calls it: each call is a process of its own."""
 
-    def __init__(self, emulated: Emulated, function: Place, code: str) -> None:
+    def __init__(self, emulated: Emulated, function: Node, code: str) -> None:
         made = emulated.make(function)
         properties = emulated.properties(function)
         self._call = {
@@ -317,12 +301,10 @@ def _prepare(emulated: Emulated, type_name: str, properties: Mapping[str, Any]) 
         )
 
 
-def _caveats(emulated: Emulated, place: Place, function: Place) -> Iterator[str]:
+def _caveats(emulated: Emulated, node: Node, function: Node) -> Iterator[str]:
     """What the emulator passes over, for the services that the handler's properties and environment name."""
     named = {
-        str(emulated.joined.resources[one]["Type"])
-        for owner in (place, function)
-        for one in emulated.joined.named(owner.stack, emulated.joined.resources[owner].get("Properties"))
+        one.type for owner in (node, function) for one in emulated.joined.targets(emulated.joined.resources[owner])
     }
     if "AWS::ECS::TaskDefinition" in named:
         yield "the task itself did not run: the emulator runs no containers, and says that the task ended with 0"
@@ -349,4 +331,4 @@ def _custom(type_name: str) -> bool:
 
 
 def _not_run(run: HandlerRun, reason: str) -> HandlerRun:
-    return HandlerRun(run.stack, run.logical_id, run.type_name, run.function, (), reason)
+    return replace(run, not_run=reason)

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from hostemr.operate.prices.evaluation import Unknown
-from hostemr.operate.rehearsal.joined import Joined, Place
-from hostemr.operate.rehearsal.zones import Zones
-from hostemr.operate.template import Template, canonical
+from hostemr.operate.joined import Joined, Node, Resource
+from hostemr.operate.template import Template
+from hostemr.operate.zones import Zones
 
 
 class Effect(IntEnum):
@@ -63,25 +62,22 @@ def zone_outage(templates: Mapping[str, Template], *, region: str = "us-east-1")
 
 
 def _load_balancers(joined: Joined, zones: Zones) -> Iterator[Consequence]:
-    for place, one in joined.of("AWS::ElasticLoadBalancingV2::LoadBalancer").items():
-        properties = one.get("Properties") or {}
-        written = properties.get("Subnets") or properties.get("SubnetMappings")
-        count = len(zones.among(zones.subnets(place.stack, written)))
+    for one in joined.of("AWS::ElasticLoadBalancingV2::LoadBalancer"):
+        count = len(zones.of(one, "Subnets") or zones.of(one, "SubnetMappings"))
         if count > 1:
             effect, sentence = Effect.BRIEF, "goes on in the other zones; requests to its lost addresses fail and retry"
         else:
             effect, sentence = Effect.DOWN, "is not reached any more"
         reason = f"its subnets lie in {_zones(count)}; ELB takes a failed zone's addresses out of DNS"
-        yield _one("load balancer", place, effect, f"The load balancer {sentence}.", reason)
+        yield _one("load balancer", one, effect, f"The load balancer {sentence}.", reason)
 
 
 def _services(joined: Joined, zones: Zones) -> Iterator[Consequence]:
-    for place, one in joined.of("AWS::ECS::Service").items():
-        if canonical(joined.value(place, "LaunchType")) == "EC2":
+    for one in joined.of("AWS::ECS::Service"):
+        if joined.text(one, "LaunchType") == "EC2":
             continue
-        network = (one.get("Properties") or {}).get("NetworkConfiguration")
-        count = len(zones.among(zones.subnets(place.stack, network)))
-        tasks = _least_tasks(joined, place)
+        count = len(zones.of(one, "NetworkConfiguration"))
+        tasks = _least_tasks(joined, one)
         if count < 2:
             effect, sentence = Effect.DOWN, "All tasks are lost, and none start until the zone is back."
         elif tasks is not None and tasks < 2:
@@ -93,149 +89,131 @@ def _services(joined: Joined, zones: Zones) -> Iterator[Consequence]:
             sentence = f"{share[0].upper()}{share[1:]} tasks are lost; the others go on while new ones start elsewhere."
         number = "an unknown number of" if tasks is None else f"at least {tasks}"
         reason = f"{number} tasks in {_zones(count)}; ECS spreads the tasks of a Fargate service over its zones"
-        yield _one("tasks", place, effect, sentence, reason)
+        yield _one("tasks", one, effect, sentence, reason)
 
 
-def _least_tasks(joined: Joined, service: Place) -> int | None:
+def _least_tasks(joined: Joined, service: Resource) -> int | None:
     """The scaling's least number of tasks, or else the service's own."""
-    for place, one in joined.of("AWS::ApplicationAutoScaling::ScalableTarget").items():
-        if service in joined.named(place.stack, (one.get("Properties") or {}).get("ResourceId")):
-            return _whole(joined.value(place, "MinCapacity"))
-    desired = joined.value(service, "DesiredCount")
-    return 1 if desired is None else _whole(desired)
+    for one in joined.of("AWS::ApplicationAutoScaling::ScalableTarget"):
+        if service in joined.targets(one, "ResourceId"):
+            return joined.number(one, "MinCapacity")
+    return 1 if service.raw("DesiredCount") is None else joined.number(service, "DesiredCount")
 
 
 def _databases(joined: Joined, zones: Zones) -> Iterator[Consequence]:  # noqa: ARG001, one signature for all
-    members: dict[Place, list[Place]] = {}
-    for place, one in joined.of("AWS::RDS::DBInstance").items():
-        written = (one.get("Properties") or {}).get("DBClusterIdentifier")
-        cluster = next((found for found in joined.named(place.stack, written) if found != place), None)
+    members: dict[Node, list[Resource]] = {}
+    for one in joined.of("AWS::RDS::DBInstance"):
+        cluster = joined.target(one, "DBClusterIdentifier")
         if cluster is not None:
-            members.setdefault(cluster, []).append(place)
-        elif written is None:
-            yield _instance(joined, place)
-    for place in joined.of("AWS::RDS::DBCluster"):
-        yield _cluster(joined, place, members.get(place, []))
+            members.setdefault(cluster.node, []).append(one)
+        elif one.raw("DBClusterIdentifier") is None:
+            yield _instance(joined, one)
+    for one in joined.of("AWS::RDS::DBCluster"):
+        yield _cluster(joined, one, members.get(one.node, []))
 
 
-def _cluster(joined: Joined, place: Place, instances: list[Place]) -> Consequence:
-    names = (place.logical_id, *(one.logical_id for one in instances))
-    aurora = str(joined.value(place, "Engine")).startswith("aurora")
+def _cluster(joined: Joined, cluster: Resource, instances: list[Resource]) -> Consequence:
+    stack, names = cluster.stack, (cluster.logical_id, *(one.logical_id for one in instances))
+    aurora = joined.text(cluster, "Engine").startswith("aurora")
     storage = "its volume has six copies in three zones, so nothing that was written is lost"
     if not aurora:
         sentence = "The database fails over to one of its standbys, typically within 35 seconds."
         reason = "a Multi-AZ DB cluster has two readable standbys in other zones (Amazon RDS User Guide)"
-        return Consequence("database", place.stack, names, Effect.BRIEF, sentence, reason)
+        return Consequence("database", stack, names, Effect.BRIEF, sentence, reason)
     if len(instances) > 1:
         sentence = "The database fails over to a reader, typically within 60 seconds; connections break and come back."
         reason = f"{len(instances)} instances; {storage} (Amazon Aurora User Guide, High availability)"
-        return Consequence("database", place.stack, names, Effect.BRIEF, sentence, reason)
+        return Consequence("database", stack, names, Effect.BRIEF, sentence, reason)
     sentence = "If its instance was in that zone, the database stands still until Aurora has made another elsewhere."
     reason = f"{len(instances) or 'no'} instance and no reader, so minutes, and not surely; {storage}"
-    return Consequence("database", place.stack, names, Effect.DOWN, sentence, f"{reason} (Amazon Aurora User Guide)")
+    return Consequence("database", stack, names, Effect.DOWN, sentence, f"{reason} (Amazon Aurora User Guide)")
 
 
-def _instance(joined: Joined, place: Place) -> Consequence:
-    if canonical(joined.value(place, "MultiAZ")) == "true":
+def _instance(joined: Joined, one: Resource) -> Consequence:
+    if joined.flag(one, "MultiAZ"):
         sentence = "The database fails over to its standby in another zone, typically within 60 to 120 seconds."
-        return _one("database", place, Effect.BRIEF, sentence, "MultiAZ is true (Amazon RDS User Guide)")
+        return _one("database", one, Effect.BRIEF, sentence, "MultiAZ is true (Amazon RDS User Guide)")
     sentence = "If it was in that zone, the database stands still until the zone is back, or a backup is restored."
-    return _one("database", place, Effect.DATA, sentence, "one instance, and MultiAZ is not true")
+    return _one("database", one, Effect.DATA, sentence, "one instance, and MultiAZ is not true")
 
 
 def _caches(joined: Joined, zones: Zones) -> Iterator[Consequence]:
-    for place, one in joined.of("AWS::ElastiCache::ServerlessCache").items():
-        count = len(zones.among(zones.subnets(place.stack, (one.get("Properties") or {}).get("SubnetIds"))))
-        if count == 1:
-            yield _one("cache", place, Effect.DOWN, "The cache is not reached any more.", "its subnets lie in one zone")
+    for one in joined.of("AWS::ElastiCache::ServerlessCache"):
+        if len(zones.of(one, "SubnetIds")) == 1:
+            yield _one("cache", one, Effect.DOWN, "The cache is not reached any more.", "its subnets lie in one zone")
             continue
         sentence = "The cache goes on in another zone; what was written in its last moments may be gone."
         reason = "a serverless cache keeps copies in several zones and switches by itself (ElastiCache User Guide)"
-        yield _one("cache", place, Effect.BRIEF, sentence, reason)
-    for place in joined.of("AWS::ElastiCache::ReplicationGroup"):
-        several = all(
-            canonical(joined.value(place, name)) == "true" for name in ("AutomaticFailoverEnabled", "MultiAZEnabled")
-        )
+        yield _one("cache", one, Effect.BRIEF, sentence, reason)
+    for one in joined.of("AWS::ElastiCache::ReplicationGroup"):
+        several = all(joined.flag(one, name) for name in ("AutomaticFailoverEnabled", "MultiAZEnabled"))
         sentence = "The cache fails over to a replica." if several else "If its primary was there, the cache is gone."
         effect = Effect.BRIEF if several else Effect.DOWN
         reason = f"AutomaticFailoverEnabled and MultiAZEnabled are {'both' if several else 'not both'} true"
-        yield _one("cache", place, effect, sentence, reason)
-    for place in joined.of("AWS::ElastiCache::CacheCluster"):
+        yield _one("cache", one, effect, sentence, reason)
+    for one in joined.of("AWS::ElastiCache::CacheCluster"):
         sentence = "If its node was there, the cache and what was in it are gone."
-        yield _one("cache", place, Effect.DOWN, sentence, "a cluster without replicas lies in one zone")
+        yield _one("cache", one, Effect.DOWN, sentence, "a cluster without replicas lies in one zone")
 
 
 def _files(joined: Joined, zones: Zones) -> Iterator[Consequence]:
-    targets: dict[Place, set[str]] = {}
-    for place, one in joined.of("AWS::EFS::MountTarget").items():
-        properties = one.get("Properties") or {}
-        for system in joined.named(place.stack, properties.get("FileSystemId")):
-            targets.setdefault(system, set()).update(
-                zones.among(zones.subnets(place.stack, properties.get("SubnetId")))
-            )
-    for place in joined.of("AWS::EFS::FileSystem"):
-        count = len(targets.get(place, ()))
-        if joined.value(place, "AvailabilityZoneName") is not None:
+    targets: dict[Node, set[str]] = {}
+    for one in joined.of("AWS::EFS::MountTarget"):
+        for system in joined.targets(one, "FileSystemId"):
+            targets.setdefault(system.node, set()).update(zones.of(one, "SubnetId"))
+    for one in joined.of("AWS::EFS::FileSystem"):
+        count = len(targets.get(one.node, ()))
+        if one.raw("AvailabilityZoneName") is not None:
             sentence = "If it was that zone, the files are not reached, and are gone if the zone is."
             reason = "AvailabilityZoneName is set: EFS One Zone keeps them in that zone only (EFS User Guide)"
-            yield _one("files", place, Effect.DATA, sentence, reason)
+            yield _one("files", one, Effect.DATA, sentence, reason)
         elif count < 2:
             sentence = "The files are safe, but not reached if the zone of the only mount target fails."
-            yield _one("files", place, Effect.DOWN, sentence, f"a regional file system with {count} mount target zone")
+            yield _one("files", one, Effect.DOWN, sentence, f"a regional file system with {count} mount target zone")
         else:
             sentence = "Nothing happens to the files; tasks in the other zones go on reading and writing them."
             reason = f"EFS keeps a regional file system in several zones, and mount targets lie in {_zones(count)}"
-            yield _one("files", place, Effect.NONE, sentence, reason)
+            yield _one("files", one, Effect.NONE, sentence, reason)
 
 
 def _gateways(joined: Joined, zones: Zones) -> Iterator[Consequence]:
     """A zone's way out counts: a route table whose gateway lies in another zone depends on two zones."""
-    tables: dict[Place, set[str]] = {}
-    for place, one in joined.of("AWS::EC2::SubnetRouteTableAssociation").items():
-        properties = one.get("Properties") or {}
-        for table in joined.named(place.stack, properties.get("RouteTableId")):
-            found = zones.among(zones.subnets(place.stack, properties.get("SubnetId")))
-            tables.setdefault(table, set()).update(found)
-    gateways = {
-        place: zones.among(zones.subnets(place.stack, (one.get("Properties") or {}).get("SubnetId")))
-        for place, one in joined.of("AWS::EC2::NatGateway").items()
-    }
-    served: dict[Place, set[str]] = {place: set() for place in gateways}
-    for place, one in joined.of("AWS::EC2::Route").items():
-        properties = one.get("Properties") or {}
-        for gateway in joined.named(place.stack, properties.get("NatGatewayId")):
-            if gateway in served:
-                for table in joined.named(place.stack, properties.get("RouteTableId")):
-                    served[gateway] |= tables.get(table, set())
-    for place, own in gateways.items():
-        others = served[place] - own
+    tables: dict[Node, set[str]] = {}
+    for one in joined.of("AWS::EC2::SubnetRouteTableAssociation"):
+        for table in joined.targets(one, "RouteTableId"):
+            tables.setdefault(table.node, set()).update(zones.of(one, "SubnetId"))
+    served: dict[Node, set[str]] = {}
+    for one in joined.of("AWS::EC2::Route"):
+        for gateway in joined.targets(one, "NatGatewayId"):
+            for table in joined.targets(one, "RouteTableId"):
+                served.setdefault(gateway.node, set()).update(tables.get(table.node, ()))
+    for one in joined.of("AWS::EC2::NatGateway"):
+        others = served.get(one.node, set()) - zones.of(one, "SubnetId")
         if others:
             sentence = f"If it is this gateway's zone, {_zones(len(others))} more lose the way to the internet and AWS."
             reason = "route tables of other zones lead to it"
-            yield _one("NAT gateway", place, Effect.DOWN, sentence, reason)
+            yield _one("NAT gateway", one, Effect.DOWN, sentence, reason)
         else:
             sentence = "Only its own zone loses its way out; the others have gateways of their own."
-            yield _one("NAT gateway", place, Effect.NONE, sentence, "it serves the zone that it lies in")
+            yield _one("NAT gateway", one, Effect.NONE, sentence, "it serves the zone that it lies in")
 
 
 def _servers(joined: Joined, zones: Zones) -> Iterator[Consequence]:
-    for place, one in joined.of("AWS::EC2::Instance", "AWS::AutoScaling::AutoScalingGroup").items():
-        properties = one.get("Properties") or {}
-        group = one["Type"] == "AWS::AutoScaling::AutoScalingGroup"
-        written = properties.get("VPCZoneIdentifier") if group else properties.get("SubnetId")
-        count = max(1, len(zones.among(zones.subnets(place.stack, written))))
+    for one in joined.of("AWS::EC2::Instance", "AWS::AutoScaling::AutoScalingGroup"):
+        group = one.type == "AWS::AutoScaling::AutoScalingGroup"
+        count = max(1, len(zones.of(one, "VPCZoneIdentifier" if group else "SubnetId")))
         disk = bool(joined.of("AWS::EC2::Volume"))
         if group and count > 1 and not disk:
             sentence = "The lost servers are started anew in another zone, with nothing on their disks."
-            yield _one("server", place, Effect.DEGRADED, sentence, f"the group spans {_zones(count)}")
+            yield _one("server", one, Effect.DEGRADED, sentence, f"the group spans {_zones(count)}")
         else:
             sentence = "If it is the server's zone, the system stands still until the zone is back"
             after = ", or a backup is restored in another."
             reason = "one zone" + (", where its disk lies too, and a disk cannot leave its zone" if disk else "")
-            yield _one("server", place, Effect.DOWN, sentence + after, reason)
-    for place in joined.of("AWS::EC2::Volume"):
+            yield _one("server", one, Effect.DOWN, sentence + after, reason)
+    for one in joined.of("AWS::EC2::Volume"):
         sentence = "If it is the disk's zone, the disk is not reached, and what backups lack may be gone."
-        yield _one("disk", place, Effect.DATA, sentence, "an EBS volume lies in one zone (Amazon EBS User Guide)")
+        yield _one("disk", one, Effect.DATA, sentence, "an EBS volume lies in one zone (Amazon EBS User Guide)")
 
 
 def _regional(joined: Joined, zones: Zones) -> Iterator[Consequence]:  # noqa: ARG001, one signature for all
@@ -246,8 +224,8 @@ def _regional(joined: Joined, zones: Zones) -> Iterator[Consequence]:  # noqa: A
     }
     for component, types in kinds.items():
         by_stack: dict[str, list[str]] = {}
-        for place in joined.of(*types):
-            by_stack.setdefault(place.stack, []).append(place.logical_id)
+        for one in joined.of(*types):
+            by_stack.setdefault(one.stack, []).append(one.logical_id)
         for stack, names in by_stack.items():
             reason = "the service keeps them in at least three zones of the region"
             yield Consequence(component, stack, tuple(names), Effect.NONE, "Nothing happens to them.", reason)
@@ -265,13 +243,8 @@ _JUDGES: tuple[Callable[[Joined, Zones], Iterator[Consequence]], ...] = (
 )
 
 
-def _one(component: str, place: Place, effect: Effect, sentence: str, reason: str) -> Consequence:
-    return Consequence(component, place.stack, (place.logical_id,), effect, sentence, reason)
-
-
-def _whole(value: Any) -> int | None:
-    text = None if isinstance(value, Unknown) else canonical(value)
-    return int(text) if isinstance(text, str) and text.isdigit() else None
+def _one(component: str, one: Resource, effect: Effect, sentence: str, reason: str) -> Consequence:
+    return Consequence(component, one.stack, (one.logical_id,), effect, sentence, reason)
 
 
 def _zones(count: int) -> str:

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hostemr.operate.references import arguments, placeholders, substitution
-from hostemr.operate.rehearsal.joined import Joined, Place
-from hostemr.operate.template import intrinsic
+from hostemr.operate.exports import shown
+from hostemr.operate.joined import Joined, Resource
 
 Kind = Literal["parameter", "export", "named", "role", "quota"]
 
@@ -88,40 +87,20 @@ def _parameters(joined: Joined) -> Iterator[Prerequisite]:
 
 
 def _exports(joined: Joined) -> Iterator[Prerequisite]:
-    seen: dict[str, list[str]] = {}
-    for stack, template in joined.templates.items():
-        for argument in arguments(template, "Fn::ImportValue"):
-            if joined.exported(stack, argument) is None:
-                seen.setdefault(_shown(argument), []).append(stack)
-    for name, stacks in seen.items():
+    for wanted, stacks in joined.exports.missing().items():
+        name = shown(wanted, "*")
         why = "a stack that exports it is to be deployed first; it is not among these templates"
-        yield Prerequisite("export", name, f"the export {name}", why, tuple(dict.fromkeys(stacks)))
-
-
-def _shown(argument: Any) -> str:
-    """The name of an export as far as the template tells it; `*` stands for what a parameter gives."""
-    if isinstance(argument, str):
-        return argument
-    function = intrinsic(argument)
-    if function == "Fn::Sub":
-        text, _ = substitution(argument[function])
-        for name in placeholders(text):
-            text = text.replace(f"${{{name}}}", "*")
-        return text
-    if function == "Fn::Join" and isinstance(argument[function], list) and len(argument[function]) == 2:
-        separator, parts = argument[function]
-        return str(separator).join(map(_shown, parts)) if isinstance(parts, list) else "*"
-    return "*"
+        yield Prerequisite("export", name, f"the export {name}", why, tuple(stacks))
 
 
 def _named(joined: Joined) -> Iterator[Prerequisite]:
     """ARNs that are written out: of certificates, keys, secrets that this deployment does not make."""
     users: dict[str, list[str]] = {}
-    for place, resource in joined.resources.items():
-        for text in _texts(resource.get("Properties")):
+    for node, resource in joined.resources.items():
+        for text in _texts(resource.properties):
             found = _ARN.match(text)
             if found and found["service"] in _ALREADY and "*" not in text:
-                users.setdefault(text, []).append(str(place))
+                users.setdefault(text, []).append(str(node))
     for arn, of in users.items():
         found = _ARN.match(arn)
         what = _ALREADY[found["service"]] if found else "a resource"
@@ -130,29 +109,28 @@ def _named(joined: Joined) -> Iterator[Prerequisite]:
 
 def _quotas(joined: Joined) -> Iterator[Prerequisite]:
     for type_name, (default, what, source) in _QUOTAS.items():
-        places = list(joined.of(type_name))
+        made = joined.of(type_name)
         if type_name == "AWS::EC2::NatGateway":
-            places = max(_by_subnet(joined, places), key=len, default=[])
-        if places:
-            why = f"it makes {len(places)}; a new account may have {default}"
-            of = tuple(str(place) for place in places)
-            yield Prerequisite("quota", type_name, f"room for {len(places)} more: {what}", why, of, source)
+            made = max(_by_subnet(joined, made), key=len, default=[])
+        if made:
+            why = f"it makes {len(made)}; a new account may have {default}"
+            of = tuple(str(one.node) for one in made)
+            yield Prerequisite("quota", type_name, f"room for {len(made)} more: {what}", why, of, source)
 
 
-def _by_subnet(joined: Joined, places: list[Place]) -> list[list[Place]]:
-    groups: dict[str, list[Place]] = {}
-    for place in places:
-        written = (joined.resources[place].get("Properties") or {}).get("SubnetId")
-        groups.setdefault(str(joined.named(place.stack, written)), []).append(place)
+def _by_subnet(joined: Joined, made: list[Resource]) -> list[list[Resource]]:
+    groups: dict[tuple[str, ...], list[Resource]] = {}
+    for one in made:
+        groups.setdefault(tuple(str(found.node) for found in joined.targets(one, "SubnetId")), []).append(one)
     return list(groups.values())
 
 
 def _roles(joined: Joined) -> Iterator[Prerequisite]:
     for type_name, (role, source) in _ROLES.items():
-        places = joined.of(type_name)
-        if places:
+        made = joined.of(type_name)
+        if made:
             why = "AWS makes it at first use, if whoever deploys may iam:CreateServiceLinkedRole"
-            of = tuple(str(place) for place in places)
+            of = tuple(str(one.node) for one in made)
             yield Prerequisite("role", role, f"the service-linked role {role}", why, of, source)
 
 

@@ -50,6 +50,9 @@ def read_target(
         return Target(str(given[0]), known.templates, protected, ours=False)
     templates: dict[str, Template] = {}
     for text in given:
+        if text in DEPLOYMENTS and not Path(text).exists():
+            problems.append(f"{text}: a deployment's name stands alone; rehearse the files in a call of their own")
+            continue
         for path in _files(Path(text), problems):
             name = path.name.removesuffix(_SUFFIX) if path.name.endswith(_SUFFIX) else path.stem
             if name in templates:

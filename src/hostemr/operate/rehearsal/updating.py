@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hostemr.operate.changes import Change, Fate, Kind, compare, harm
+from hostemr.operate.exports import Exports
 from hostemr.operate.rehearsal.interruptions import Interruption, interruption
-from hostemr.operate.rehearsal.joined import Joined
-from hostemr.operate.rehearsal.prerequisites import prerequisites
 from hostemr.operate.stacks import ExportConflict, export_conflicts, stack_order
 from hostemr.operate.stateful import STATEFUL
 from hostemr.operate.template import Template
@@ -114,12 +113,10 @@ def update(
     elder = {name: before[known.get(name, name)] for name in after if known.get(name, name) in before}
     used = {known.get(name, name) for name in after}
     gone = {name: template for name, template in before.items() if name not in used}
-    joined = Joined(after)
-    outside = [one.name for one in prerequisites(joined) if one.kind == "export"]
     touched = [one for name, old in elder.items() for one in _touched(name, old, after[name])]
     touched += [one for name, old in gone.items() for one in _touched(name, old, {"Resources": {}})]
     return Update(
-        order=tuple(stack_order(after, outside=outside)),
+        order=tuple(stack_order(after, outside=Exports(after).missing())),
         created=tuple(name for name in after if name not in elder),
         deleted=tuple(gone),
         touched=tuple(touched),

@@ -17,7 +17,7 @@ from hostemr.operate.checks import hipaa as table
 from hostemr.operate.checks.record import SEVERITIES, Severity
 from hostemr.operate.checks.registry import BY_ID, CHECKS
 from hostemr.operate.sarif import as_sarif
-from hostemr.operate.template import InvalidTemplate, Template, load_template
+from hostemr.operate.template import InvalidTemplate, Template, load_template, template_files
 
 _OURS = "HOSTEMR-"
 _PACKS = ("AwsSolutions-", "HIPAA.Security-")
@@ -135,7 +135,7 @@ def _read(
     loaded: dict[str, Template] = {}
     texts: dict[str, str] = {}
     files: dict[str, str] = {}
-    for path in _files(paths, problems):
+    for path in template_files(paths, problems):
         try:
             template = load_template(path)
         except InvalidTemplate as error:
@@ -169,17 +169,6 @@ def _foreign(identity: str) -> bool:
     if star:
         return any(one.startswith(wanted) or wanted.startswith(one) for one in packs)
     return any(wanted.startswith(one) and wanted != one for one in packs)
-
-
-def _files(paths: Iterable[Path], problems: list[str]) -> Iterator[Path]:
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        found = sorted(path.glob("*.template.json"))
-        if not found:
-            problems.append(f"{path} has no *.template.json; name a template file, or a folder that plan wrote")
-        yield from found
 
 
 def _as_text(found: Findings, *, accepted: bool) -> Iterator[str]:

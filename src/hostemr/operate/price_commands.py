@@ -21,7 +21,7 @@ from hostemr.operate.prices.table import Table
 from hostemr.operate.prices.table_file import load_table, try_writing, write_table
 from hostemr.operate.prices.usage import ASSUMPTIONS
 from hostemr.operate.prices.usage_file import as_toml, chosen, load_scenarios
-from hostemr.operate.template import InvalidTemplate, Template, load_template
+from hostemr.operate.template import InvalidTemplate, Template, load_template, template_files
 
 _PATH = click.Path(path_type=Path)
 _DEFAULT_REGION = "us-east-1"
@@ -101,7 +101,7 @@ def _price(asked: _Asked) -> None:
     given = dict(_pairs("--parameter", asked.parameters, problems))
     used = dict(_pairs("--usage", asked.assumed, problems))
     loaded: dict[str, Template] = {}
-    for path in _files(asked.templates, problems):
+    for path in template_files(asked.templates, problems):
         try:
             loaded[str(path)] = load_template(path)
         except InvalidTemplate as error:
@@ -234,17 +234,6 @@ def _show_scenarios(*, as_json: bool) -> None:
         for one in SCENARIOS.values()
     }
     click.echo(json.dumps(rows, indent=2))
-
-
-def _files(paths: Iterable[Path], problems: list[str]) -> Iterator[Path]:
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        found = sorted(path.glob("*.template.json"))
-        if not found:
-            problems.append(f"{path} has no *.template.json; name a template file, or a folder that plan wrote")
-        yield from found
 
 
 def _pairs(option: str, texts: Iterable[str], problems: list[str]) -> Iterator[tuple[str, str]]:

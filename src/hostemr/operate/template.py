@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,21 @@ def load_template(path: Path) -> Template:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InvalidTemplate([f"{path}: cannot be read: {reason}"], hint="name a template file") from None
     return parse_template(text, name=str(path))
+
+
+def template_files(paths: Iterable[Path], problems: list[str]) -> Iterator[Path]:
+    """The files that a person means: each path itself, or for a folder the templates that `hostemr plan` wrote there.
+
+    Adds a line to `problems` for each folder without any.
+    """
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(path.glob("*.template.json"))
+        if not found:
+            problems.append(f"{path} has no *.template.json; name a template file, or a folder that plan wrote")
+        yield from found
 
 
 def parse_template(text: str, *, name: str) -> Template:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
@@ -92,9 +93,11 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; every error becomes one clear line, a hint and an exit status."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal without UTF-8 shows a name with marks in it; it is no reason to end.
+        # A terminal without UTF-8 shows a name with marks in it; it is no reason to end. Nor is a stream that does not
+        # take this, such as one opened for reading too.
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            with suppress(OSError):
+                stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -779,6 +779,8 @@ class BroadcastLife(RuleBasedStateMachine):
         if kind == "throttled":
             return Outcome("retry", error="slow down", cause="throttled")
         self.uncertain[key] += 1
+        # Whether it arrived or not, it was a try.
+        self.retried[key] += 1
         if choice.random() < 0.5:
             return replace(self.accept(uuid, recipient), state="ambiguous", provider_id=None, error="reply lost")
         return Outcome("ambiguous", error="reply lost")

@@ -77,10 +77,10 @@ class _Verbs(click.Group):
         return verbs + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        # One column for all sections.
+        width = max(map(len, VERBS))
         for title, verbs in SECTIONS.items():
             with formatter.section(title):
-                # One column for all sections.
-                width = max(map(len, VERBS))
                 formatter.write_dl([(name.ljust(width), summary) for name, (_, _, summary) in verbs.items()])
 
 

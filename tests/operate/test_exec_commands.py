@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import pty
@@ -16,20 +15,27 @@ from typing import Any
 import pytest
 
 from hostemr.errors import OutsideWorldError, SettingsError
-from hostemr.operate.aws import Account
 from hostemr.operate.exec_commands import exec_command
 from hostemr.operate.reach.plugin import find_plugin
 from hostemr.operate.reach.shell import Marked, StatusReader, run_command
 from hostemr.operate.reach.tasks import Place
 from tests.operate.reach.aws_stand_in import Answer, Refused, StandIn
-from tests.operate.reach.deployment import RUNTIME, TASK, TOKEN, deploy, install_plugin, started, task
+from tests.operate.reach.deployment import (
+    RUNTIME,
+    TASK,
+    TOKEN,
+    account,
+    deploy,
+    in_environment,
+    install_plugin,
+    started,
+    task,
+)
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[StandIn]:
-    with StandIn() as stand_in, pytest.MonkeyPatch.context() as environment:
-        for name, value in stand_in.environment().items():
-            environment.setenv(name, value)
+    with in_environment() as stand_in:
         yield stand_in
 
 
@@ -56,15 +62,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@functools.cache
-def _account() -> Account:
-    """One for all tests, since its clients take long to make."""
-    return Account()
-
-
 def _run(*arguments: str) -> object:
     return exec_command.main(
-        ["openemr", *arguments], prog_name="hostemr exec", standalone_mode=False, obj=lambda **_: _account()
+        ["openemr", *arguments], prog_name="hostemr exec", standalone_mode=False, obj=lambda **_: account()
     )
 
 
@@ -125,7 +125,7 @@ class TestCommand:
         marked = Marked(("/bin/sh", "-c", "echo one; sleep 30"), with_input=False)
         began = time.monotonic()
         with pytest.raises(BrokenPipeError):
-            run_command(_account(), find_plugin(str(plugin)), place, marked, write=closed, talk=print)
+            run_command(account(), find_plugin(str(plugin)), place, marked, write=closed, talk=print)
         assert time.monotonic() - began < 10
         assert len(aws.requests("TerminateSession")) == 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -13,12 +12,11 @@ import pytest
 
 from hostemr.deployment.outputs import DATABASE_ARN
 from hostemr.errors import HostemrError, OutsideWorldError, RefusedError, SettingsError
-from hostemr.operate.aws import Account
 from hostemr.operate.reach.data_api import DataApi, Patience, Target
 from hostemr.operate.reach.statements import split
 from hostemr.operate.sql_commands import sql
 from tests.operate.reach.aws_stand_in import Answer, Refused, StandIn
-from tests.operate.reach.deployment import CLUSTER_ARN, SECRET_ARN, STACKS, deploy
+from tests.operate.reach.deployment import CLUSTER_ARN, SECRET_ARN, STACKS, account, deploy, in_environment
 
 _ROWS = {
     "columnMetadata": [{"name": "pid", "label": "pid"}, {"name": "fname", "label": "name"}],
@@ -30,9 +28,7 @@ _CHANGED = {"numberOfRecordsUpdated": 3, "generatedFields": [{"longValue": 41}]}
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[StandIn]:
-    with StandIn() as stand_in, pytest.MonkeyPatch.context() as environment:
-        for name, value in stand_in.environment().items():
-            environment.setenv(name, value)
+    with in_environment() as stand_in:
         yield stand_in
 
 
@@ -47,14 +43,8 @@ def aws(running: StandIn) -> StandIn:
     return running
 
 
-@functools.cache
-def _account() -> Account:
-    """One for all tests, since its clients take long to make."""
-    return Account()
-
-
 def _run(*arguments: str) -> None:
-    sql.main(["openemr", *arguments], prog_name="hostemr sql", standalone_mode=False, obj=lambda **_: _account())
+    sql.main(["openemr", *arguments], prog_name="hostemr sql", standalone_mode=False, obj=lambda **_: account())
 
 
 class TestReading:
@@ -267,7 +257,7 @@ class TestWaking:
     def _api(self, said: list[str], slept: list[float]) -> DataApi:
         target = Target(CLUSTER_ARN, SECRET_ARN, "openemr")
         patience = Patience(10, slept.append, lambda: sum(slept))
-        return DataApi(_account(), target, talk=said.append, patience=patience)
+        return DataApi(account(), target, talk=said.append, patience=patience)
 
     def test_a_sleeping_database_is_waited_for(self, aws: StandIn) -> None:
         answers: Iterator[Answer] = iter([self._ASLEEP, Refused("BadRequestException", self._ASLEEP.message), _ROWS])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import signal
@@ -18,7 +17,6 @@ import pytest
 from cryptography import x509
 
 from hostemr.errors import HostemrError, OutsideWorldError, SettingsError
-from hostemr.operate.aws import Account
 from hostemr.operate.reach.plugin import Session
 from hostemr.operate.reach.tunnel import end, interruptible
 from hostemr.operate.tunnel_commands import tunnel
@@ -31,7 +29,9 @@ from tests.operate.reach.deployment import (
     SECRET_ARN,
     TASK,
     TOKEN,
+    account,
     deploy,
+    in_environment,
     install_plugin,
     path_with,
     started,
@@ -46,9 +46,7 @@ _TARGET = f"ecs:clinic_{TASK}_{RUNTIME}"
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[StandIn]:
-    with StandIn() as stand_in, pytest.MonkeyPatch.context() as environment:
-        for name, value in stand_in.environment().items():
-            environment.setenv(name, value)
+    with in_environment() as stand_in:
         yield stand_in
 
 
@@ -90,15 +88,9 @@ def database(roots: Path) -> Iterator[PrivateMariaDB]:
         yield server
 
 
-@functools.cache
-def _account() -> Account:
-    """One for all tests, since its clients take long to make."""
-    return Account()
-
-
 def _run(*arguments: str) -> object:
     return tunnel.main(
-        ["openemr", *arguments], prog_name="hostemr tunnel", standalone_mode=False, obj=lambda **_: _account()
+        ["openemr", *arguments], prog_name="hostemr tunnel", standalone_mode=False, obj=lambda **_: account()
     )
 
 
@@ -231,7 +223,7 @@ class TestEnding:
     ) -> None:
         aws.answers["TerminateSession"] = refused
         said: list[str] = []
-        end(_account(), Session("me-1", "wss://x", TOKEN), said.append)
+        end(account(), Session("me-1", "wss://x", TOKEN), said.append)
         assert len(said) == warned
         assert all("may not ssm:TerminateSession. AWS ends me-1 by itself" in line for line in said)
         assert TOKEN not in repr(Session("me-1", "wss://x", TOKEN))

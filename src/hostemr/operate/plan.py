@@ -72,7 +72,7 @@ class Plan:
 
     @property
     def templates(self) -> dict[str, Template]:
-        """The templates by the names of their stacks."""
+        """The templates by the names of their stacks, read from their files each time."""
         return {stack.name: load_template(stack.template) for stack in self.stacks}
 
     def as_json(self) -> dict[str, Any]:

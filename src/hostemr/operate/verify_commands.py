@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from hostemr.errors import EXIT_STATUSES, FindingsError, SettingsError
+from hostemr.operate.trust import trust
 from hostemr.operate.verification.address import parse_address
 from hostemr.operate.verification.api import Access
 from hostemr.operate.verification.callback import PATH as CALLBACK_PATH
@@ -23,7 +24,7 @@ from hostemr.operate.verification.oauth import SCOPES, Client
 from hostemr.operate.verification.openmrs import Account
 from hostemr.operate.verification.outcome import Outcome
 from hostemr.operate.verification.report import line, summary
-from hostemr.operate.verification.web import Web, trust
+from hostemr.operate.verification.web import Web
 from hostemr.operate.verify import OPENEMR, OPENMRS, Question
 from hostemr.operate.verify import verify as ask
 

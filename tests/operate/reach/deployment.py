@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hostemr.deployment import outputs
+from hostemr.operate.aws import Account
 from tests.operate.reach.aws_stand_in import Refused, StandIn
 
 ACCOUNT = "123456789012"
@@ -32,6 +37,23 @@ STACKS = {
     },
     "openemr-service": {outputs.CLUSTER: "clinic", outputs.SERVICE: "openemr"},
 }
+
+
+@contextlib.contextmanager
+def in_environment() -> Iterator[StandIn]:
+    """A stand-in for AWS that this process's environment leads to."""
+    with StandIn() as stand_in, pytest.MonkeyPatch.context() as environment:
+        for name, value in stand_in.environment().items():
+            environment.setenv(name, value)
+        # Its clients know the stand-in before.
+        account.cache_clear()
+        yield stand_in
+
+
+@functools.cache
+def account() -> Account:
+    """One for all tests of a stand-in, since its clients take long to make."""
+    return Account()
 
 
 def task(task_id: str = TASK, *, enabled: bool = True, agent: str = "RUNNING", **members: Any) -> dict[str, Any]:

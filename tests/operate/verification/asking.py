@@ -13,11 +13,12 @@ from typing import Any
 
 import httpx
 
+from hostemr.operate.trust import trust
 from hostemr.operate.verification.address import parse_address
 from hostemr.operate.verification.front import Front
 from hostemr.operate.verification.outcome import Outcome, Secrets, run
 from hostemr.operate.verification.transport import transport_checks
-from hostemr.operate.verification.web import Web, trust
+from hostemr.operate.verification.web import Web
 from hostemr.operate.verify import Question, verify
 from tests.peers.openemr_stand_in import OpenEmrStandIn, Served
 

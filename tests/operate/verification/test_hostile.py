@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hostemr.errors import SettingsError
+from hostemr.operate.trust import trust
 from hostemr.operate.verification.address import parse_address
 from hostemr.operate.verification.api import Access
 from hostemr.operate.verification.callback import Callback
@@ -20,7 +21,7 @@ from hostemr.operate.verification.front import Front
 from hostemr.operate.verification.oauth import Authority, Client
 from hostemr.operate.verification.outcome import LONGEST_DETAIL, Check, Failed, Outcome, Secrets, run
 from hostemr.operate.verification.transport import transport_checks
-from hostemr.operate.verification.web import Cookies, NoAnswer, Reply, Web, trust
+from hostemr.operate.verification.web import Cookies, NoAnswer, Reply, Web
 from hostemr.operate.verify import Question, verify
 from tests.operate.verification.asking import Person, ignored, log_in_by_hand, outcomes
 from tests.peers.openemr_stand_in import Answer, OpenEmrStandIn, data, redirect

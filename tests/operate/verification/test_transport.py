@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from hostemr.errors import SettingsError
+from hostemr.operate.trust import trust
 from hostemr.operate.verification.address import parse_address
-from hostemr.operate.verification.web import MOST_BYTES, NoAnswer, Web, trust
+from hostemr.operate.verification.web import MOST_BYTES, NoAnswer, Web
 from hostemr.operate.verify import Question, verify
 from tests.operate.verification.asking import Person, around, failing, ignored, outcomes, states, web_of
 from tests.peers.certificates import self_signed

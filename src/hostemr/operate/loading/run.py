@@ -9,11 +9,11 @@ import datetime as dt
 import platform
 import random
 import signal
-import ssl
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from hostemr.errors import FindingsError, OutsideWorldError, SettingsError
+from hostemr.errors import FindingsError, OutsideWorldError
 from hostemr.operate.loading.aiohttp_browser import browsers as over_aiohttp
 from hostemr.operate.loading.browser import Browsers
 from hostemr.operate.loading.engine import Engine, Glance, Load
@@ -22,6 +22,7 @@ from hostemr.operate.loading.scenario import Scenario, Think
 from hostemr.operate.loading.tally import Outcome, Tally
 from hostemr.operate.loading.target import Target
 from hostemr.operate.loading.visitor import Account, Visitor
+from hostemr.operate.trust import trust
 
 REQUEST_TIMEOUT_SECONDS = 30.0
 """Half of a load balancer's usual idle timeout of 60 s; a person has long given up."""
@@ -49,7 +50,8 @@ def run_load(
     if not write:
         scenario = scenario.reading_only()
     if browsers is None:
-        browsers = over_aiohttp(target, timeout_seconds=REQUEST_TIMEOUT_SECONDS, context=_trusting(ca_file))
+        context = trust(Path(ca_file) if ca_file else None)
+        browsers = over_aiohttp(target, timeout_seconds=REQUEST_TIMEOUT_SECONDS, context=context)
 
     async def both() -> Result:
         say("trying the scenario once, as one user …")
@@ -63,13 +65,6 @@ def run_load(
         return Result(target.root, scenario, load, engine.tally, ended, begun, machine, left_out)
 
     return asyncio.run(both())
-
-
-def _trusting(ca_file: str | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError([f"--ca-file is {ca_file}; expected certificates as PEM ({error})"]) from error
 
 
 async def trial(scenario: Scenario, target: Target, browsers: Browsers, accounts: Sequence[Account]) -> None:

@@ -97,9 +97,8 @@ def uses_compared(kinds: Mapping[str, Kind], chosen: str, region: str) -> WhatIf
     )
 
 
-def kinds_of(plan: Plan) -> tuple[dict[str, Kind], str, dict[str, str]]:
+def kinds_of(plan: Plan, templates: Mapping[str, Template]) -> tuple[dict[str, Kind], str, dict[str, str]]:
     """The ways to make a plan's deployment, the one that it is, and those that its settings forbid, with why."""
-    templates = plan.templates
     if plan.deployment == EXPRESS_PLUS:
         chosen = str(plan.settings["instance_size"])
         names = dict.fromkeys([chosen, *INSTANCE_SIZES])

@@ -58,6 +58,7 @@ def write(plan: Plan, out: Path, *, looked: Findings, region: str, made_on: date
     """
     templates = plan.templates
     bill = price(templates, region=region)
+    cost = cost_shown(bill)
     found = with_nag(looked, plan.nag)
     made = creation(templates, region=region)
     gone = deletion(templates, region=region, protected=[one.name for one in plan.stacks if one.protected])
@@ -66,18 +67,19 @@ def write(plan: Plan, out: Path, *, looked: Findings, region: str, made_on: date
     picture = draw(templates, title=title)
     changed, shown = None, None
     if before:
-        changed = update(before.templates, templates)
-        cost = plans_compared(price(before.templates, region=region), bill)
-        shown = update_shown(changed, before.settings, plan.settings, cost)
+        earlier = before.templates
+        changed = update(earlier, templates)
+        both = plans_compared(price(earlier, region=region), bill)
+        shown = update_shown(changed, before.settings, plan.settings, both)
     page = Page(
         deployment=plan.deployment,
         title=title,
         subtitle=_subtitle(plan, region),
         region=region,
-        cards=_cards(cost_shown(bill), found, gone=gone, made=made, outage=outage, changed=changed),
+        cards=_cards(cost, found, gone=gone, made=made, outage=outage, changed=changed),
         picture=picture,
-        cost=cost_shown(bill),
-        what_if=_what_if(plan, region),
+        cost=cost,
+        what_if=_what_if(plan, templates, region),
         findings=findings_shown(found),
         warnings=plan.warnings,
         outage=outage,
@@ -152,8 +154,8 @@ def _subtitle(plan: Plan, region: str) -> str:
     return f"{f'Size {size}. ' if size else ''}{_purpose(plan)} Priced for {region}."
 
 
-def _what_if(plan: Plan, region: str) -> tuple[WhatIf, ...]:
-    kinds, chosen, refused = kinds_of(plan)
+def _what_if(plan: Plan, templates: Mapping[str, Template], region: str) -> tuple[WhatIf, ...]:
+    kinds, chosen, refused = kinds_of(plan, templates)
     return (kinds_compared(kinds, chosen, region, refused), uses_compared(kinds, chosen, region))
 
 

@@ -17,11 +17,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit
 
-from hostemr.errors import OutsideWorldError, SettingsError
+from hostemr.errors import OutsideWorldError
 from hostemr.operate.printable import printable
 from hostemr.operate.verification.address import Address
 
@@ -123,18 +122,6 @@ class Handshake:
 
     version: str
     certificate: Mapping[str, Any]
-
-
-def trust(ca_file: Path | None) -> ssl.SSLContext:
-    """Verify certificates by this machine's authorities, or by those in a PEM file alone. Raises SettingsError."""
-    if ca_file is None:
-        return ssl.create_default_context()
-    try:
-        return ssl.create_default_context(cafile=str(ca_file))
-    except OSError as error:  # ssl.SSLError is one
-        raise SettingsError(
-            [f"--ca-file {ca_file} cannot be read as certificates in PEM: {error.strerror or error}"]
-        ) from error
 
 
 class Web:

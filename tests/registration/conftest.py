@@ -8,10 +8,11 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import make_url
 
 from hostemr.registration.app import create_app
 from hostemr.registration.database import Database
+from hostemr.registration.database_users import RIGHTS
 from hostemr.registration.environment import load_settings
 from hostemr.registration.metrics import Metrics
 from hostemr.registration.migrate import migrate
@@ -19,7 +20,9 @@ from hostemr.registration.schema import metadata
 from hostemr.registration.settings import RegistrationSettings
 from tests.peers.mariadb import PrivateMariaDB
 from tests.peers.server import UNLIMITED, ServerProcess
+from tests.registration.migrated import fill, plain_engine
 
+ROWS_ONLY = "rows_only"
 PIN = "correct horse battery staple"
 
 
@@ -53,14 +56,28 @@ NewService = Callable[..., Awaitable[Service]]
 
 
 @pytest.fixture
-async def new_service(anyio_backend: str, database_url: str, tmp_path: Path) -> AsyncIterator[NewService]:
+def service_url(request: pytest.FixtureRequest, database_url: str, kind: str) -> str:
+    """This test's database, with its tables, as the service reaches it on AWS: it may read and write rows only."""
+    fill(database_url)
+    if kind == "sqlite":
+        return database_url
+    server: PrivateMariaDB = request.getfixturevalue("mariadb_server")
+    url = make_url(database_url)
+    server.execute(
+        f"CREATE USER IF NOT EXISTS {ROWS_ONLY}@'%'", f"GRANT {RIGHTS} ON `{url.database}`.* TO {ROWS_ONLY}@'%'"
+    )
+    return url.set(username=ROWS_ONLY).render_as_string()
+
+
+@pytest.fixture
+async def new_service(anyio_backend: str, service_url: str, tmp_path: Path) -> AsyncIterator[NewService]:
     """Makes services on this test's database, each with a pool of its own, as processes have."""
     opened: list[Database] = []
 
     async def make(**variables: str) -> Service:
         environment = {
             **UNLIMITED,
-            "HOSTEMR_DATABASE_URL": database_url,
+            "HOSTEMR_DATABASE_URL": service_url,
             "HOSTEMR_DATA_FOLDER": str(tmp_path / "data"),
             "HOSTEMR_SECRET_KEY": "a key for the tests",
             "SECRET_PIN": PIN,
@@ -104,7 +121,7 @@ def mariadb_process(
 def server(request: pytest.FixtureRequest, kind: str) -> ServerProcess:
     """A real server over HTTP, on a database without any rows; one process serves every test of a run."""
     url, process = request.getfixturevalue(f"{kind}_process")
-    engine = create_engine(url)
+    engine = plain_engine(url)
     with engine.begin() as connection:
         for table in reversed(metadata.sorted_tables):
             connection.execute(table.delete())

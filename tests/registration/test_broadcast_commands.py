@@ -13,7 +13,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from sqlalchemy import create_engine, insert
+from sqlalchemy import insert
 
 from hostemr.cli import run
 from hostemr.registration.broadcasts.draft import parse_draft
@@ -23,6 +23,7 @@ from hostemr.registration.migrate import migrate
 from hostemr.registration.schema import broadcast, chunk, delivery
 from tests.peers.server import hostemr
 from tests.registration.broadcasts.test_audience import NOW, subscribers
+from tests.registration.migrated import fill, plain_engine
 
 UUID = "7d3f9a52-0c1e-4b7a-9a7e-2f6f1f0d9c11"
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
@@ -52,7 +53,7 @@ class Operator:
         return done.stderr.splitlines()
 
     def state(self) -> str:
-        engine = create_engine(self.url)
+        engine = plain_engine(self.url)
         with engine.connect() as connection:
             state = connection.scalar(broadcast.select().with_only_columns(broadcast.c.state))
         engine.dispose()
@@ -60,6 +61,7 @@ class Operator:
 
 
 async def migrated(url: str) -> None:
+    fill(url)
     database = Database(load_settings({"HOSTEMR_DATABASE_URL": url}))
     await migrate(database)
     await database.close()
@@ -80,7 +82,7 @@ def operator(database_url: str, tmp_path: Path) -> Operator:
         "created_at": NOW,
         "queued_at": NOW,
     }
-    engine = create_engine(database_url)
+    engine = plain_engine(database_url)
     with engine.begin() as connection:
         subscribers(connection, 3)
         connection.execute(insert(broadcast), [{"id": 1, **row}])

@@ -16,6 +16,7 @@ from hostemr.registration.database import Database, Work
 from hostemr.registration.environment import load_settings
 from hostemr.registration.migrate import migrate
 from tests.peers.mariadb import PrivateMariaDB
+from tests.registration.migrated import fill
 
 pytestmark = pytest.mark.anyio
 
@@ -78,9 +79,10 @@ async def test_what_takes_too_long_is_unavailable_and_the_next_is_not(database_u
 
 async def test_another_process_that_writes_for_long_makes_it_unavailable_not_hang(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/r.sqlite3"
-    settings = load_settings({"DB_CONN_STR": url, "HOSTEMR_DATABASE_TIMEOUT_SECONDS": "0.3"})
+    settings = load_settings({"DB_CONN_STR": url, "HOSTEMR_DATABASE_TIMEOUT_SECONDS": "0.6"})
+    # Migrations could take longer than that.
+    fill(url)
     database = Database(settings)
-    await migrate(database)
     other = sqlite3.connect(tmp_path / "r.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(DatabaseUnavailable):
@@ -89,7 +91,7 @@ async def test_another_process_that_writes_for_long_makes_it_unavailable_not_han
         assert await connection.scalar(text("SELECT COUNT(*) FROM pin_failure")) == 0, "reading goes on"
     other.execute("ROLLBACK")
     other.close()
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(0.7)
     await database.write(lambda connection: connection.execute(text("DELETE FROM pin_failure")))
     await database.close()
 

@@ -9,6 +9,8 @@ import pytest
 
 from hostemr.errors import SettingsError
 from hostemr.registration.environment import FIELDS, is_secret, load_settings, variable
+from tests.peers.certificates import self_signed
+from tests.registration.prepared_database import certificates_of
 
 
 def problems(**environ: str) -> tuple[str, ...]:
@@ -101,6 +103,69 @@ def test_secrets_come_from_files(tmp_path: Path) -> None:
     assert settings.secret_pin.get_secret_value() == "from a file"
     assert "cannot be read" in problems(SECRET_PIN_FILE=str(tmp_path / "none"))[0]
     assert "no setting" in problems(HOSTEMR_PORT_FILE=str(file))[0], "only secrets come from files"
+
+
+def test_a_credential_joins_the_databases_url_and_is_never_shown() -> None:
+    settings = load_settings(
+        {
+            "HOSTEMR_DATABASE_URL": "mysql://db.example.org:3306/registration",
+            "HOSTEMR_DATABASE_USERNAME": "registration_a",
+            "HOSTEMR_DATABASE_PASSWORD": "hunter2@/:",
+        }
+    )
+    url = settings.effective_database_url
+    assert (url.username, url.password, url.host, url.database) == (
+        *("registration_a", "hunter2@/:", "db.example.org", "registration"),
+    )
+    assert "hunter2" not in f"{settings!r} {url} {settings.database_url}"
+    plain = load_settings({"HOSTEMR_DATABASE_URL": "mysql://a:b@h/d"})
+    assert plain.effective_database_url.render_as_string(hide_password=False) == plain.database_url
+
+
+CREDENTIAL = {"HOSTEMR_DATABASE_USERNAME": "registration_a", "HOSTEMR_DATABASE_PASSWORD": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"HOSTEMR_DATABASE_USERNAME": "registration_a"}, "expected both or neither"),
+        (CREDENTIAL | {"HOSTEMR_DATABASE_URL": "mysql://a:hunter2@h/d"}, "expected one of them"),
+        (CREDENTIAL | {"HOSTEMR_DATABASE_URL": "mysql://a@h/d"}, "expected one of them"),
+        (CREDENTIAL | {"HOSTEMR_DATABASE_URL": "sqlite:///x"}, "which needs neither"),
+        ({"HOSTEMR_DATABASE_URL": "mysql://h/d?ssl_ca=ca.pem"}, "has ?ssl_ca= too; expected one of them"),
+    ],
+)
+def test_there_is_one_way_into_the_database(tmp_path: Path, told: dict[str, str], expected: str) -> None:
+    ca = {"HOSTEMR_DATABASE_CA": certificates_of(self_signed(tmp_path, "db"))} if "ssl_ca" in str(told) else {}
+    [found] = problems(**({"HOSTEMR_DATABASE_URL": "mysql://h/d"} | told | ca))
+    assert expected in found
+    assert "hunter2" not in found
+
+
+@pytest.mark.parametrize("value", ["no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"])
+def test_a_ca_that_is_none_is_told(value: str) -> None:
+    assert "expected the text of one or more CA certificates" in problems(HOSTEMR_DATABASE_CA=value)[0]
+
+
+def test_a_private_key_taken_for_a_ca_is_not_shown(tmp_path: Path) -> None:
+    text = self_signed(tmp_path, "db").read_text()
+    [found] = problems(HOSTEMR_DATABASE_URL="mysql://h/d", HOSTEMR_DATABASE_CA=text)
+    assert found.startswith("HOSTEMR_DATABASE_CA: holds a private key")
+    assert text.splitlines()[1] not in found
+
+
+@pytest.mark.parametrize("value", ["http://h/bundle.pem", "https://h", "https:///bundle.pem", "/bundle.pem"])
+def test_certificates_come_by_https_only(value: str) -> None:
+    [found] = problems(HOSTEMR_DATABASE_URL="mysql://h/d", HOSTEMR_DATABASE_CA_URL=value)
+    assert "expected https://HOST/FILE" in found
+
+
+@pytest.mark.parametrize(("tls", "url"), [("off", "http://127.0.0.1:8080"), ("self-signed", "https://127.0.0.1:8080")])
+def test_the_services_own_address_says_whether_it_speaks_tls(tls: str, url: str) -> None:
+    settings = load_settings({"HOSTEMR_TLS": tls, "HOSTEMR_SECRET_KEY": "a key for the tests"})
+    assert settings.effective_base_url == url
+    assert settings.console_url == url.replace("127.0.0.1", "localhost")
+    assert settings.console_problem is None
 
 
 def test_one_pin_only() -> None:

@@ -17,6 +17,8 @@ TABLE: dict[tuple[Action, State], State] = {
     ("reject", "review"): "draft",
     ("reject", "approved"): "draft",
     ("approve", "review"): "approved",
+    ("override", "draft"): "approved",
+    ("override", "review"): "approved",
     ("queue", "approved"): "queued",
     ("start", "queued"): "sending",
     ("pause", "queued"): "paused",

@@ -44,6 +44,14 @@ async def test_an_empty_database_gets_exactly_the_tables_of_schema_py(database_u
     await database.close()
 
 
+async def test_a_migration_may_take_longer_than_a_request(database_url: str) -> None:
+    """Of a database with a million addresses it does; here the requests' time is short instead."""
+    hurried = {"DB_CONN_STR": database_url, "HOSTEMR_DATABASE_TIMEOUT_SECONDS": "0.05"}
+    database = Database(load_settings(hurried))
+    assert await migrate(database)
+    await database.close()
+
+
 async def test_several_may_start_at_once(database_url: str) -> None:
     databases = [open_database(database_url) for _ in range(5)]
     assert sorted(await asyncio.gather(*(migrate(database) for database in databases))) == [False] * 4 + [True]

@@ -9,9 +9,9 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from sqlalchemy import create_engine
 
 from tests.peers.preloaded import hostemr
+from tests.registration.migrated import plain_engine
 
 ADDRESS = "Admin@clinic.example.org"
 KEY = {"HOSTEMR_SECRET_KEY": "a key for the tests"}
@@ -30,7 +30,7 @@ class Operator:
         return hostemr(*command, folder=self.folder, given=given, **variables)
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
-        engine = create_engine(self.url)
+        engine = plain_engine(self.url)
         with engine.connect() as connection:
             rows = [tuple(row) for row in connection.exec_driver_sql(sql)]
         engine.dispose()
@@ -121,3 +121,17 @@ def test_an_erased_address_that_is_imported_again_stays_out(operator: Operator) 
     live = operator.rows("SELECT status, source FROM subscriber WHERE status <> 'erased'")
     assert live == [("opted_out", "import")]
     assert operator.rows("SELECT COUNT(*) FROM confirmation") == [(0,)], "an old table is no word of theirs"
+
+
+def test_each_step_is_in_the_audit_log_by_number_and_none_without_the_key(operator: Operator) -> None:
+    operator.run("opt-out", ADDRESS, "--category", "news")
+    operator.run("export", ADDRESS)
+    assert operator.rows("SELECT COUNT(*) FROM audit_entry") == [(0,)], "an entry by another key would look forged"
+    operator.run("opt-out", ADDRESS, **KEY)
+    operator.run("export", ADDRESS, **KEY)
+    assert operator.run("erase", ADDRESS, "--yes", **KEY).returncode == 0
+    logged = operator.rows("SELECT actor, action, subject FROM audit_entry ORDER BY number")
+    [(number,)] = operator.rows("SELECT id FROM subscriber")
+    assert logged == [
+        ("command-line", f"registration.{verb}", f"registration:{number}") for verb in ("opt-out", "export", "erase")
+    ]

@@ -122,7 +122,7 @@ def list_not_reached(uuid: str, database: str | None, *, _as_json: bool) -> None
 @JSON_OPTION
 def pause(uuid: str, database: str | None, reason: str, *, as_json: bool) -> None:
     """Stop sending a broadcast after the chunks at hand; `resume` goes on."""
-    _change(database, lambda store: store.pause(uuid, reason), "paused", as_json=as_json)
+    _change(database, lambda store, actor: store.pause(uuid, reason, actor), "paused", as_json=as_json)
 
 
 @broadcasts.command(epilog=EXIT_STATUSES)
@@ -131,7 +131,7 @@ def pause(uuid: str, database: str | None, reason: str, *, as_json: bool) -> Non
 @JSON_OPTION
 def resume(uuid: str, database: str | None, *, as_json: bool) -> None:
     """Go on with a broadcast that was paused, or that stopped itself for bounces, complaints or a quota."""
-    _change(database, lambda store: store.resume(uuid), "resumed", as_json=as_json)
+    _change(database, lambda store, actor: store.resume(uuid, actor), "resumed", as_json=as_json)
 
 
 @broadcasts.command(epilog=EXIT_STATUSES)
@@ -144,7 +144,7 @@ def cancel(uuid: str, database: str | None, *, yes: bool, as_json: bool) -> None
     if not yes and click.prompt(f"It cannot be taken up again. Type {WORD} to go on", err=True) != WORD:
         message = "Nothing was cancelled."
         raise RefusedError(message, hint=f"type the word {WORD}, or give --yes")
-    _change(database, lambda store: store.cancel(uuid), "cancelled", as_json=as_json)
+    _change(database, lambda store, actor: store.cancel(uuid, actor), "cancelled", as_json=as_json)
 
 
 @broadcasts.command(epilog=EXIT_STATUSES)
@@ -195,26 +195,16 @@ def preview(out: Path, database: str | None, *, as_json: bool, **content: Any) -
 def test_send(addresses: tuple[str, ...], database: str | None, *, as_json: bool, **content: Any) -> None:
     """Send FILE to named addresses, by the sender of the settings; nobody else gets it, and nothing is stored."""
     from hostemr.registration.app import create_sender
-    from hostemr.registration.delivery.sender import Letter, Outcome, Recipient
+    from hostemr.registration.broadcasts.trial import TrialMessage
     from hostemr.registration.installations.address import parse_address
+    from hostemr.registration.trial_sending import send_test
 
     settings = settings_of(database)
     draft = _draft(content, settings.broadcast_contents_characters)
-    title = f"[Test] {draft.title}"
-    letter = Letter("test", title, draft.rendered.text, draft.rendered.html, draft.category)
-    recipients = [
-        Recipient(number, parse_address(address).email, "0" * 32) for number, address in enumerate(addresses, 1)
-    ]
-
-    async def work() -> list[Outcome]:
-        sender = create_sender(settings)
-        try:
-            return list(await sender.send(letter, recipients))
-        finally:
-            await sender.close()
-
-    outcomes = run(work())
-    rows = [{"email": r.email, **asdict(o)} for r, o in zip(recipients, outcomes, strict=True)]
+    trial = TrialMessage(draft.title, draft.rendered.text, draft.rendered.html, draft.category)
+    recipients = [parse_address(address).email for address in addresses]
+    outcomes = run(send_test(lambda: create_sender(settings), trial, recipients))
+    rows = [{"email": email, **asdict(outcome)} for email, outcome in zip(recipients, outcomes, strict=True)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
@@ -248,13 +238,17 @@ def _draft(content: dict[str, Any], longest: int) -> Draft:
 
 
 def _change(
-    database: str | None, change: Callable[[BroadcastStore], Awaitable[None]], done: str, *, as_json: bool
+    database: str | None, change: Callable[[BroadcastStore, str], Awaitable[None]], done: str, *, as_json: bool
 ) -> None:
     from hostemr.registration.app import create_broadcast_store
+    from hostemr.registration.board.audit import COMMAND_LINE
     from hostemr.registration.database import Database
+    from hostemr.registration.logs import configure_logs
 
     settings = settings_of(database)
-    run_on(Database(settings), lambda opened: change(create_broadcast_store(settings, opened)))
+    # What the audit log says of itself belongs to the log, not to what the command prints.
+    configure_logs(settings)
+    run_on(Database(settings), lambda opened: change(create_broadcast_store(settings, opened), COMMAND_LINE))
     click.echo(json.dumps({"state": done}) if as_json else done)
 
 

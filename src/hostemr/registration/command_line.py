@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hostemr.registration.environment import load_settings
-from hostemr.registration.settings import RegistrationSettings
-
 if TYPE_CHECKING:
     from hostemr.registration.database import Database
+    from hostemr.registration.settings import RegistrationSettings
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, errors included.")
 DATABASE_OPTION = click.option(
@@ -27,6 +24,8 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
         import uvloop
     except ModuleNotFoundError:
         # On Windows there is none; asyncio's own loop does the same, slower.
+        import asyncio
+
         return asyncio.run(work)
     return uvloop.run(work)
 
@@ -44,5 +43,13 @@ def run_on(database: Database, work: Callable[[Database], Awaitable[Any]]) -> An
 
 
 def settings_of(database: str | None, **overrides: Any) -> RegistrationSettings:
-    """The settings of the environment, with those of the command line above them."""
-    return load_settings(os.environ, {"database_url": database, **overrides})
+    """The settings of the environment, with those of the command line above them.
+
+    Fetches the database's CA certificates where the settings say from where. Raises SettingsError and
+    OutsideWorldError.
+    """
+    # Not for a help page, nor for a health check that a small container runs twice a minute.
+    from hostemr.registration.database_tls import with_authority
+    from hostemr.registration.environment import load_settings
+
+    return with_authority(load_settings(os.environ, {"database_url": database, **overrides}))

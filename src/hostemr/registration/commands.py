@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from hostemr.errors import EXIT_STATUSES
-from hostemr.registration import broadcast_commands, subscriber_commands
+from hostemr.registration import board_commands, broadcast_commands, deployment_commands, subscriber_commands
 from hostemr.registration.command_line import DATABASE_OPTION, JSON_OPTION, run, run_on, settings_of
+
+if TYPE_CHECKING:
+    from hostemr.registration.server import Listening
+    from hostemr.registration.settings import RegistrationSettings
 
 
 @click.command(epilog=EXIT_STATUSES)
@@ -17,8 +23,13 @@ from hostemr.registration.command_line import DATABASE_OPTION, JSON_OPTION, run,
 @click.option("--host", metavar="ADDRESS", help="Address to listen on. Default: HOSTEMR_HOST, or 127.0.0.1.")
 @click.option("--port", metavar="N", help="Port to listen on; 0 takes a free one. Default: HOSTEMR_PORT, or 8080.")
 @click.option("--dev", is_flag=True, help="Readable logs, a generated pin, and a worker inside the server.")
+@click.option(
+    "--samples",
+    is_flag=True,
+    help="With --dev: serve invented registrations, broadcasts and a board, from a database of their own.",
+)
 @JSON_OPTION
-def serve(database: str | None, host: str | None, port: str | None, *, dev: bool, as_json: bool) -> None:
+def serve(database: str | None, host: str | None, port: str | None, *, dev: bool, samples: bool, as_json: bool) -> None:
     """Run the registration service until Ctrl-C.
 
     An empty or older database is migrated first; several servers may start at once. Every setting
@@ -27,13 +38,15 @@ def serve(database: str | None, host: str | None, port: str | None, *, dev: bool
     \b
     Examples:
       hostemr serve --dev
+      hostemr serve --dev --samples
       hostemr serve --database mysql://reg:…@db.example.org/registration --port 8080
     """
-    from hostemr.registration.keys import PIN_FILE
-    from hostemr.registration.server import Listening
+    from hostemr.registration.samples.place import with_samples
     from hostemr.registration.server import serve as run_server
 
     settings = settings_of(database, host=host, port=port, development=True if dev else None)
+    if samples:
+        settings = with_samples(settings, os.environ, database)
 
     def started(listening: Listening) -> None:
         urls = {
@@ -42,21 +55,52 @@ def serve(database: str | None, host: str | None, port: str | None, *, dev: bool
             "documentation": f"{listening.url}/docs",
             "health": f"{listening.url}/readyz",
         }
+        if listening.console_url:
+            urls["console"] = listening.console_url
         if listening.metrics_url:
             urls["metrics"] = listening.metrics_url
         if as_json:
             click.echo(json.dumps({"url": listening.url, **urls}))
         else:
-            click.echo(f"The registration service answers at {listening.url}")
-            for name, url in urls.items():
-                click.echo(f"  {name:<14} {url}")
-            if settings.development and settings.secret_pin is None and settings.secret_pin_hash is None:
-                click.echo(f"  {'broadcast pin':<14} in {settings.data_folder / PIN_FILE}")
-                click.echo(f"  {'sent mail':<14} in {settings.effective_outbox}")
-            click.echo("Press Ctrl-C to stop.")
+            _tell(settings, listening, urls, samples=samples)
         sys.stdout.flush()
 
-    run(run_server(settings, started))
+    run(run_server(settings, started, samples=samples))
+
+
+def _tell(settings: RegistrationSettings, listening: Listening, urls: dict[str, str], *, samples: bool) -> None:
+    """Say where a started service answers, and what to do next."""
+    from hostemr.registration.board.first_member import first_member_command
+    from hostemr.registration.keys import PIN_FILE
+    from hostemr.registration.samples.place import samples_file
+
+    click.echo(f"The registration service answers at {listening.url}")
+    for name, url in urls.items():
+        click.echo(f"  {name:<14} {url}")
+    if settings.development and settings.secret_pin is None and settings.secret_pin_hash is None:
+        click.echo(f"  {'broadcast pin':<14} in {settings.data_folder / PIN_FILE}")
+        click.echo(f"  {'sent mail':<14} in {settings.effective_outbox}")
+    if listening.console_url is None:
+        click.echo(f"  {'console':<14} closed: {settings.console_problem}")
+    elif samples:
+        click.echo("The data are samples; the console's sign-in page shows how to get in.")
+        click.echo(f"To begin with new ones, stop, and delete {samples_file(settings)}")
+    elif listening.board_is_empty:
+        click.echo("Nobody is on the board yet. In another terminal, add the first member:")
+        click.echo(f"  {first_member_command(program=_own_name(), development=settings.development)}")
+    click.echo("Press Ctrl-C to stop.")
+
+
+def _own_name() -> str:
+    """How this program is called from where it was started: after `make run` no shell finds it by its name alone."""
+    import shutil
+    from pathlib import Path
+
+    started = Path(sys.argv[0]).absolute()
+    found = shutil.which("hostemr")
+    if started.name != "hostemr" or (found is not None and Path(found).absolute() == started):
+        return "hostemr"
+    return str(started.relative_to(Path.cwd())) if started.is_relative_to(Path.cwd()) else str(started)
 
 
 @click.command(epilog=EXIT_STATUSES)
@@ -208,6 +252,10 @@ def import_legacy(source: str, database: str | None, report_file: str | None, *,
         click.echo(f"changed rows: {report.rows}; {report.path} lists them", err=True)
 
 
+registration.add_command(deployment_commands.prepare_database)
+registration.add_command(deployment_commands.health)
+registration.add_command(board_commands.board)
+registration.add_command(board_commands.audit)
 registration.add_command(broadcast_commands.broadcasts)
 registration.add_command(subscriber_commands.opt_out)
 registration.add_command(subscriber_commands.export_address)

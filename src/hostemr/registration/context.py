@@ -33,6 +33,8 @@ SAFETY_HEADERS: list[tuple[bytes, bytes]] = [
     ),
 ]
 UNMATCHED = "unmatched"
+LONGEST_PATH = 2000
+"""Characters; no address of the service comes near. Python raises for a number of more than 4300 digits in one."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -71,12 +73,16 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] += SAFETY_HEADERS
+                # A page that needs more than most says so itself: the board's console, a preview of mail.
+                own = {name for name, _ in message["headers"]}
+                message["headers"] += [one for one in SAFETY_HEADERS if one[0] not in own]
                 message["headers"].append((b"x-request-id", request_id.encode()))
             await send(message)
 
         REQUEST_ID.set(request_id)
         try:
+            if len(scope["path"]) > LONGEST_PATH:
+                raise HTTPException(414)
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             # Nobody is there to be told.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.sql.dml import Insert
 
 from hostemr.errors import DatabaseUnavailable, SettingsError
+from hostemr.registration.database_tls import database_tls
 from hostemr.registration.settings import RegistrationSettings
 
 Result = TypeVar("Result")
@@ -222,12 +222,12 @@ def _sqlite_reading_engine(settings: RegistrationSettings) -> AsyncEngine:
 
 
 def _mysql_engine(settings: RegistrationSettings, *, autocommit: bool) -> AsyncEngine:
-    url = make_url(settings.database_url)
+    url = settings.effective_database_url
     connect: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
-    authority = url.query.get("ssl_ca")
-    if authority:
+    tls = database_tls(settings)
+    if tls is not None:
         url = url.difference_update_query(["ssl_ca"])
-        connect["ssl"] = ssl.create_default_context(cafile=str(authority))
+        connect["ssl"] = tls
     engine = create_async_engine(
         url.update_query_dict({"charset": "utf8mb4"}),
         connect_args=connect,

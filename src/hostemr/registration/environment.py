@@ -89,5 +89,7 @@ def _problem(details: dict[str, Any], origins: Mapping[str, str]) -> str:
     if not location:
         return expected
     name = str(location[0])
-    got = "" if name not in FIELDS or is_secret(name) else f" is {str(details['input'])!r}"
+    # Of several lines is a certificate, or a key that somebody took for one.
+    hidden = name not in FIELDS or is_secret(name) or "\n" in str(details["input"])
+    got = "" if hidden else f" is {str(details['input'])!r}"
     return f"{origins.get(name, name)}{got}: {expected[0].lower()}{expected[1:]}"

@@ -20,11 +20,24 @@ class Keys:
     """`stored` keys hashes that are kept for days, None where none may be; `passing` those of minutes.
 
     `suppression` keys those of addresses that were erased, for years; None where none can be made.
+    `board` keys what the console keeps: the audit log, forms, recovery codes, TOTP secrets; None where
+    nobody can sign in.
     """
 
     stored: bytes | None
     passing: bytes
     suppression: bytes | None
+    board: BoardKeys | None
+
+
+@dataclass(frozen=True, slots=True)
+class BoardKeys:
+    """One key for each thing that the console does with one."""
+
+    audit: bytes
+    forms: bytes
+    recovery_codes: bytes
+    totp_secrets: bytes
 
 
 def resolve_keys(settings: RegistrationSettings) -> Keys:
@@ -39,11 +52,18 @@ def resolve_keys(settings: RegistrationSettings) -> Keys:
     elif settings.development:
         text = generated_secret(settings.data_folder / KEY_FILE)
     else:
-        return Keys(stored=None, passing=_derive(settings.database_url, "limits"), suppression=None)
+        url = settings.effective_database_url.render_as_string(hide_password=False)
+        return Keys(stored=None, passing=_derive(url, "limits"), suppression=None, board=None)
     return Keys(
         stored=_derive(text, "client-address"),
         passing=_derive(text, "limits"),
         suppression=_derive(text, "suppression"),
+        board=BoardKeys(
+            audit=_derive(text, "audit"),
+            forms=_derive(text, "forms"),
+            recovery_codes=_derive(text, "recovery-codes"),
+            totp_secrets=_derive(text, "totp-secrets"),
+        ),
     )
 
 

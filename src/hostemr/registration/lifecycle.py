@@ -4,6 +4,7 @@
 
 A broadcast of the API begins as queued. From `approved` on its content never changes; rejecting
 and editing lead back to draft, where every approval is void since it is bound to the content's hash.
+In an emergency an override leads past the review.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from typing import Any, Literal
 from hostemr.errors import RefusedError
 
 State = Literal["draft", "review", "approved", "queued", "sending", "paused", "done", "cancelled"]
-Action = Literal["edit", "submit", "reject", "approve", "queue", "start", "pause", "resume", "cancel", "finish"]
+Action = Literal[
+    "edit", "submit", "reject", "approve", "override", "queue", "start", "pause", "resume", "cancel", "finish"
+]
 
 TRANSITIONS: dict[Action, tuple[frozenset[State], State]] = {
     "edit": (frozenset({"draft", "review"}), "draft"),
     "submit": (frozenset({"draft"}), "review"),
     "reject": (frozenset({"review", "approved"}), "draft"),
     "approve": (frozenset({"review"}), "approved"),
+    "override": (frozenset({"draft", "review"}), "approved"),
     "queue": (frozenset({"approved"}), "queued"),
     "start": (frozenset({"queued"}), "sending"),
     "pause": (frozenset({"queued", "sending"}), "paused"),

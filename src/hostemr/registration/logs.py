@@ -20,15 +20,21 @@ from hostemr.registration.settings import RegistrationSettings
 REQUEST_ID: ContextVar[str] = ContextVar("request_id")
 """The id of the request that is being served; it stands in each of its log lines."""
 
+_SIGNS = ("@", "\N{FULLWIDTH COMMERCIAL AT}", "\N{SMALL COMMERCIAL AT}")
 # What RFC 5322 allows before an @ without quotes, and anything after it: too much rather than too little.
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,256}@[^\s@<>\"'(),;\[\]{}\\]{1,256}")
+# A quoted local part, a domain literal (RFC 5321, 4.1.2), the signs of other keyboards.
+_ODD_ADDRESS = re.compile(
+    r"""(?:"[^"\r\n]{1,64}"|[\w.!#$%&'*+/=?^`{|}~-]{1,64})[@\N{FULLWIDTH COMMERCIAL AT}\N{SMALL COMMERCIAL AT}]"""
+    r"""(?:\[[^\]\s]{1,64}\]|[^\s@<>"'(),;\[\]{}\\]{1,253})"""
+)
 _ENCODED_ADDRESS = re.compile(r"[\w.+%-]{1,128}%40[\w.%-]{1,253}")
 
 
 def redact(text: str) -> str:
     """`text` with every email address in it replaced by `<address>`."""
-    if "@" in text:
-        text = _ADDRESS.sub("<address>", text)
+    if any(sign in text for sign in _SIGNS):
+        text = _ODD_ADDRESS.sub("<address>", _ADDRESS.sub("<address>", text))
     if "%40" in text:
         text = _ENCODED_ADDRESS.sub("<address>", text)
     return text
@@ -44,8 +50,7 @@ def _add_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
 def _redact_event(_logger: Any, _method: str, event: EventDict) -> EventDict:
     for key, value in event.items():
         if isinstance(value, str):
-            if "@" in value or "%40" in value:
-                event[key] = redact(value)
+            event[key] = redact(value)
         elif not isinstance(value, int | float | bool | None):
             event[key] = redact(str(value))
     return event

@@ -69,6 +69,11 @@ class Metrics:
             registry=self.registry,
         )
         self.opt_outs = Counter("hostemr_opt_outs", "Addresses that opted out.", registry=self.registry)
+        self.sns_refused = Counter(
+            "hostemr_sns_refused",
+            "Messages to the endpoint for Amazon SNS that were not believed.",
+            registry=self.registry,
+        )
         self.database_up = Gauge(
             "hostemr_database_up",
             "1 if the database answered when readiness was last asked, else 0.",

@@ -15,6 +15,8 @@ from hostemr.errors import DatabaseUnavailable, RefusedError
 from hostemr.registration.database import Database
 
 LOCK_SECONDS = 60
+MIGRATION_SECONDS = 3600.0
+"""Adding columns and indexes to a million addresses takes half a minute on a small machine."""
 
 
 def _config(output: io.StringIO | None = None) -> Config:
@@ -73,7 +75,8 @@ async def migrate(database: Database) -> bool:
         finally:
             connection.scalar(text("SELECT RELEASE_LOCK(:name)"), {"name": lock["name"]})
 
-    return await database.write(upgrade if database.dialect == "sqlite" else under_lock)
+    work = upgrade if database.dialect == "sqlite" else under_lock
+    return await database.write(work, timeout_seconds=MIGRATION_SECONDS)
 
 
 def _upgrade(connection: Connection) -> None:

@@ -7,13 +7,13 @@ from importlib import resources
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from hostemr.registration.bodies import FORM, JSON
 from hostemr.registration.pages import Pages
 from hostemr.registration.replies import JSONReply
-from hostemr.registration.routes import routes_for
+from hostemr.registration.routes import named_route, routes_for
 
 
 def load_document() -> dict[str, Any]:
@@ -24,7 +24,7 @@ def load_document() -> dict[str, Any]:
 
 
 def documentation_routes(pages: Pages, base_url: str) -> list[BaseRoute]:
-    """`/openapi.json`, `/docs`, and `/` which leads there; `base_url` is where the examples ask."""
+    """`/openapi.json`, `/docs`, and the front page; `base_url` is where the examples ask."""
     document = load_document()
     operations = [
         _operation(base_url, path, method, operation)
@@ -39,12 +39,12 @@ def documentation_routes(pages: Pages, base_url: str) -> list[BaseRoute]:
         return pages.render("api.html", document=document, operations=operations)
 
     async def home(_request: Request) -> Response:
-        return RedirectResponse("/docs", 303)
+        return pages.render("home.html", headers={"cache-control": "public, max-age=300"})
 
     return [
         *routes_for("/openapi.json", as_data, "GET"),
         *routes_for("/docs", as_page, "GET"),
-        Route("/", home, methods=["GET"]),
+        named_route("/", home, "GET"),
     ]
 
 

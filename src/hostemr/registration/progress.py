@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select
+from sqlalchemy import Connection, Select, case, func, literal, or_, select
 
+from hostemr.registration.lifecycle import SENDABLE
 from hostemr.registration.schema import broadcast, chunk, delivery, subscriber
 
 PAGE = 1000
+WINDOW = timedelta(seconds=60)
+"""Over which the rate of sending is taken."""
 BY_CHUNK = "FORCE INDEX (ix_delivery_broadcast_id_chunk_number)"
 """A hint for MySQL and MariaDB: the index that finds a chunk's deliveries."""
 
@@ -34,16 +37,8 @@ REPORTED = ("delivered", "bounced", "complained")
 
 def totals_of(connection: Connection, identity: int) -> tuple[Totals, int, int]:
     """What became of a broadcast's recipients; how many of its chunks are not done; and of its canary's."""
-    unfinished = case((chunk.c.state != "done", 1), else_=0)
-    row = connection.execute(
-        select(
-            *(_sum(chunk.c[name]) for name in COUNTS),
-            _sum(unfinished),
-            _sum(case((chunk.c.wave == 0, unfinished), else_=0)),
-        ).where(chunk.c.broadcast_id == identity)
-    ).one()
-    *totals, unfinished_chunks, unfinished_canary = (int(value) for value in row)
-    return Totals(*totals), unfinished_chunks, unfinished_canary
+    row = connection.execute(select(*_SUMS).where(chunk.c.broadcast_id == identity)).one()
+    return Totals(*(int(row[number]) for number in range(len(COUNTS)))), int(row.unfinished), int(row.unfinished_canary)
 
 
 def count_deliveries(connection: Connection, broadcast_id: int, number: int) -> tuple[dict[str, int], int]:
@@ -66,7 +61,8 @@ class Progress:
     """One broadcast, for a person who watches it.
 
     `ambiguous` are recipients of whom it is not known whether they were sent to; they are among the
-    `pending`, as those are whom a worker is sending to at this moment.
+    `pending`, as those are whom a worker is sending to at this moment. `per_second` are recipients of
+    whom it became known in the last 60 seconds; `seconds_left` is None while nothing is sent.
     """
 
     uuid: str
@@ -75,6 +71,7 @@ class Progress:
     severity: str | None
     fixed_version: str | None
     state: str
+    paused_by: str | None
     pause_reason: str | None
     resume_at: datetime | None
     canary: str
@@ -92,18 +89,22 @@ class Progress:
     created_at: datetime
     queued_at: datetime | None
     finished_at: datetime | None
+    canary_until: datetime | None
+    per_second: float
+    seconds_left: float | None
 
 
-def progress_of(connection: Connection, name: str) -> Progress | None:
+def progress_of(connection: Connection, name: str, now: datetime | None = None) -> Progress | None:
     """The progress of the broadcast with this uuid; None where there is none."""
     row = connection.execute(select(broadcast).where(broadcast.c.uuid == name)).first()
-    return None if row is None else _progress(connection, row)
+    return None if row is None else _progress(connection, row, now or datetime.now(UTC))
 
 
 def recent(connection: Connection, most: int) -> list[Progress]:
     """The newest broadcasts."""
     rows = connection.execute(select(broadcast).order_by(broadcast.c.id.desc()).limit(most)).all()
-    return [_progress(connection, row) for row in rows]
+    now = datetime.now(UTC)
+    return [_progress(connection, row, now) for row in rows]
 
 
 def not_reached(connection: Connection, name: str) -> Iterator[dict[str, Any]]:
@@ -135,34 +136,63 @@ def _missed(identity: Any, last: int) -> Select[Any]:
     )
 
 
-def _progress(connection: Connection, row: Any) -> Progress:
-    totals, _, unfinished_canary = totals_of(connection, row.id)
-    suppressed = int(connection.scalar(select(_sum(chunk.c.suppressed)).where(chunk.c.broadcast_id == row.id)) or 0)
+def _progress(connection: Connection, row: Any, now: datetime) -> Progress:
+    sums = connection.execute(
+        select(
+            *_SUMS,
+            _sum(chunk.c.suppressed).label("suppressed"),
+            _sum(case((chunk.c.settled_at > now - WINDOW, chunk.c.sent + chunk.c.failed), else_=0)).label("lately"),
+            func.min(chunk.c.settled_at).label("first_settled_at"),
+        ).where(chunk.c.broadcast_id == row.id)
+    ).one()
+    totals = Totals(**{name: int(getattr(sums, name)) for name in COUNTS})
+    suppressed = int(sums.suppressed)
+    pending = row.audience - totals.sent - totals.failed - suppressed
+    per_second = _per_second(int(sums.lately), sums.first_settled_at, now)
+    # Counted for each chunk at hand, which are few: as a join, SQLite begins with all the deliveries.
+    pending_of_chunk = (
+        select(func.count())
+        .where(
+            delivery.c.broadcast_id == chunk.c.broadcast_id,
+            delivery.c.chunk_number == chunk.c.number,
+            delivery.c.state == "pending",
+        )
+        .scalar_subquery()
+    )
     at_work = {
         state: int(number)
         for state, number in connection.execute(
-            select(chunk.c.state, func.count())
-            .join(
-                delivery,
-                and_(delivery.c.broadcast_id == chunk.c.broadcast_id, delivery.c.chunk_number == chunk.c.number),
-            )
-            .where(
-                chunk.c.broadcast_id == row.id,
-                chunk.c.state.in_(("sending", "ambiguous")),
-                delivery.c.state == "pending",
-            )
+            select(chunk.c.state, func.sum(pending_of_chunk))
+            .where(chunk.c.broadcast_id == row.id, chunk.c.state.in_(("sending", "ambiguous")))
             .group_by(chunk.c.state)
         )
     }
     return Progress(
         **{name: getattr(row, name) for name in _FROM_ROW},
-        canary=_canary(row, unfinished_canary),
-        pending=row.audience - totals.sent - totals.failed - suppressed,
+        canary=_canary(row, int(sums.unfinished_canary)),
+        pending=pending,
         sending=at_work.get("sending", 0),
         ambiguous=at_work.get("ambiguous", 0),
         suppressed=suppressed,
+        per_second=per_second,
+        seconds_left=_seconds_left(row, pending, per_second, now),
         **asdict(totals),
     )
+
+
+def _per_second(lately: int, first: datetime | None, now: datetime) -> float:
+    """What was settled lately, by the seconds of the window, or those since the very first."""
+    if first is None:
+        return 0.0
+    return round(lately / max(1.0, min(now - first, WINDOW).total_seconds()), 1)
+
+
+def _seconds_left(row: Any, pending: int, per_second: float, now: datetime) -> float | None:
+    """None where it is not being sent, or nothing became known lately that one could reckon with."""
+    if row.state not in SENDABLE or not per_second:
+        return None
+    waiting = (row.canary_until - now).total_seconds() if row.canary_until and not row.wave else 0.0
+    return max(0.0, waiting) + round(pending / per_second, 1)
 
 
 _FROM_ROW = (
@@ -172,6 +202,7 @@ _FROM_ROW = (
     "severity",
     "fixed_version",
     "state",
+    "paused_by",
     "pause_reason",
     "resume_at",
     "audience",
@@ -179,6 +210,7 @@ _FROM_ROW = (
     "created_at",
     "queued_at",
     "finished_at",
+    "canary_until",
 )
 
 
@@ -190,3 +222,12 @@ def _canary(row: Any, unfinished: int) -> str:
 
 def _sum(what: Any) -> Any:
     return func.coalesce(func.sum(what), literal(0))
+
+
+_UNFINISHED = case((chunk.c.state != "done", 1), else_=0)
+_SUMS = (
+    *(_sum(chunk.c[name]).label(name) for name in COUNTS),
+    _sum(_UNFINISHED).label("unfinished"),
+    _sum(case((chunk.c.wave == 0, _UNFINISHED), else_=0)).label("unfinished_canary"),
+)
+"""The columns of `totals_of`."""

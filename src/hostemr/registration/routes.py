@@ -33,3 +33,8 @@ def routes_for(path: str, endpoint: Endpoint, *methods: str) -> list[Route]:
     """The routes of one path, in both forms."""
     named = _NamedEndpoint(path, endpoint)
     return [Route(form, named, methods=list(methods), name=path) for form in (path, f"{path}/")]
+
+
+def named_route(path: str, endpoint: Endpoint, *methods: str) -> Route:
+    """The route of one path, in this form only: for pages, which browsers ask for."""
+    return Route(path, _NamedEndpoint(path, endpoint), methods=list(methods), name=path)

@@ -1,90 +1,40 @@
-"""The tables, for SQLite, MySQL 8 and MariaDB 10.6+ alike. The migrations make them; a test compares.
-
-Times are UTC with microseconds. Text that is compared byte by byte is ASCII with a binary collation.
-"""
+"""The tables, for SQLite, MySQL 8 and MariaDB 10.6+ alike. The migrations make them; a test compares."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
-    DateTime,
-    Dialect,
+    Computed,
     Double,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     SmallInteger,
     String,
     Table,
-    Text,
-    TypeDecorator,
     UniqueConstraint,
 )
-from sqlalchemy.dialects import mysql, sqlite
 
-NAMING = {
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-}
-metadata = MetaData(naming_convention=NAMING)
+from hostemr.registration.column_types import (
+    OPTIONS,
+    Identity,
+    UTCDateTime,
+    exact,
+    exact_name,
+    exact_text,
+)
+from hostemr.registration.column_types import metadata as metadata  # noqa: PLC0414, with its tables
 
-
-class UTCDateTime(TypeDecorator[datetime]):
-    """An aware datetime in Python, a UTC one without a zone in the database."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """DATETIME(6) on MySQL, whose plain DATETIME drops the fraction of a second."""
-        if dialect.name in {"mysql", "mariadb"}:
-            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
-        return dialect.type_descriptor(DateTime())
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """To UTC; a datetime without a zone is a bug and raises ValueError."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            message = f"{value!r} has no time zone"
-            raise ValueError(message)
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """From UTC."""
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-def exact(length: int) -> String:
-    """ASCII text that is compared byte by byte on every database."""
-    binary = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
-    return String(length).with_variant(binary, "mysql", "mariadb")
-
-
-def exact_name(length: int) -> String:
-    """Unicode text that is compared byte by byte: José is not Jose."""
-    binary = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
-    return String(length).with_variant(binary, "mysql", "mariadb")
-
-
-def exact_text() -> Text:
-    """Unicode text without a practical limit, compared byte by byte."""
-    return Text().with_variant(mysql.MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb")
-
-
-# SQLite counts up by itself only in a column of the type INTEGER.
-Identity = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
-OPTIONS: dict[str, Any] = {
-    f"{dialect}_{option}": value
-    for dialect in ("mysql", "mariadb")
-    for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"))
-}
+MAILING = """
+CASE WHEN status = 'bounced' AND soft_bounces > 0 THEN 'soft_bounced'
+WHEN status <> 'active' THEN status
+WHEN security_opted_out_at IS NOT NULL AND news_opted_out_at IS NOT NULL THEN 'opted_out'
+WHEN security_opted_out_at IS NOT NULL THEN 'no_security'
+WHEN news_opted_out_at IS NOT NULL THEN 'no_news'
+ELSE 'active' END
+"""
+DOMAIN = "substr(email_key, instr(email_key, '@') + 1)"
 
 subscriber = Table(
     "subscriber",
@@ -101,6 +51,10 @@ subscriber = Table(
     Column("security_opted_out_at", UTCDateTime, nullable=True),
     Column("news_opted_out_at", UTCDateTime, nullable=True),
     Column("soft_bounces", SmallInteger, nullable=False, server_default="0", comment="since the last delivery"),
+    Column("mailing", exact(16), Computed(MAILING, persisted=False), comment="what mail is sent, in a word"),
+    Column("email_domain", exact(254), Computed(DOMAIN, persisted=False), comment="after the @"),
+    Index(None, "mailing"),
+    Index(None, "email_domain"),
     **OPTIONS,
 )
 
@@ -118,6 +72,8 @@ installation = Table(
     Column("first_seen_at", UTCDateTime, nullable=False),
     Column("last_seen_at", UTCDateTime, nullable=False),
     Index(None, "subscriber_id", "version_order"),
+    Index(None, "version_order", "subscriber_id"),
+    Index(None, "distribution", "subscriber_id"),
     Index(None, "client_hash_expires_at"),
     **OPTIONS,
 )
@@ -246,7 +202,13 @@ broadcast = Table(
     Column("forgiven_complained", Integer, nullable=False, server_default="0"),
     Column("forgiven_sent", Integer, nullable=False, server_default="0"),
     Column("forgiven_failed", Integer, nullable=False, server_default="0"),
+    Column("review_note", String(500), nullable=True, comment="why it was sent back to its author"),
+    Column("overridden_by", exact_name(254), nullable=True, comment="who let it go without approval"),
+    Column("override_reason", String(500), nullable=True),
+    Column("resend_of", BigInteger, nullable=True, comment="the broadcast whose missed recipients get this one"),
+    Column("published", SmallInteger, nullable=False, server_default="1", comment="0: not on the public page"),
     Index(None, "state"),
+    Index(None, "resend_of"),
     **OPTIONS,
 )
 
@@ -279,6 +241,7 @@ chunk = Table(
     Column("delivered", Integer, nullable=False, server_default="0", comment="of those sent, as reported"),
     Column("bounced", Integer, nullable=False, server_default="0"),
     Column("complained", Integer, nullable=False, server_default="0"),
+    Column("settled_at", UTCDateTime, nullable=True, comment="when it became done; for the rate of sending"),
     Index(None, "state", "lease_until"),
     **OPTIONS,
 )
@@ -318,5 +281,123 @@ send_rate = Table(
     Column("free_at", Double, nullable=False, comment="seconds since 1970 from when tokens are not taken"),
     Column("changed_at", Double, nullable=False, comment="when the rate was last lowered or raised"),
     Column("checked_at", Double, nullable=False, comment="when the account was last asked"),
+    **OPTIONS,
+)
+
+board_member = Table(
+    "board_member",
+    metadata,
+    Column("id", Identity, primary_key=True, autoincrement=True),
+    Column("uuid", exact(36), nullable=False, unique=True),
+    Column("email", exact(254), nullable=False, comment="what the member signs in with"),
+    Column("email_key", exact(254), nullable=False, unique=True, comment="lower-case; what is compared"),
+    Column("name", String(120), nullable=False),
+    Column("role", exact(16), nullable=False, comment="viewer, author, approver or administrator"),
+    Column("status", exact(16), nullable=False, comment="invited, active or disabled"),
+    Column("password_hash", exact(255), nullable=True, comment="Argon2id"),
+    Column("totp_secret", exact(255), nullable=True, comment="encrypted with a key made of secret_key"),
+    Column("totp_step", BigInteger, nullable=True, comment="of the last code used; none counts twice"),
+    Column("invitation_hash", exact(64), nullable=True, unique=True, comment="SHA-256 of the link's token"),
+    Column("invitation_expires_at", UTCDateTime, nullable=True),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("signed_in_at", UTCDateTime, nullable=True),
+    **OPTIONS,
+)
+
+passkey = Table(
+    "passkey",
+    metadata,
+    Column("id", Identity, primary_key=True, autoincrement=True),
+    Column("member_id", BigInteger, ForeignKey("board_member.id"), nullable=False),
+    Column("credential_id", exact(1366), nullable=False, unique=True, comment="base64url"),
+    Column("public_key", exact_text(), nullable=False, comment="COSE, base64url"),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("name", String(120), nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("used_at", UTCDateTime, nullable=True),
+    Index(None, "member_id"),
+    **OPTIONS,
+)
+
+recovery_code = Table(
+    "recovery_code",
+    metadata,
+    Column("member_id", BigInteger, ForeignKey("board_member.id"), primary_key=True, autoincrement=False),
+    Column("code_hash", exact(64), primary_key=True, comment="keyed hash; the row goes when the code is used"),
+    **OPTIONS,
+)
+
+passkey_challenge = Table(
+    "passkey_challenge",
+    metadata,
+    Column("uuid", exact(36), primary_key=True),
+    Column("purpose", exact(16), nullable=False, comment="sign-in, add or confirm"),
+    Column("member_id", BigInteger, nullable=True, comment="NULL until a passkey tells who it is"),
+    Column("challenge", exact(128), nullable=False, comment="base64url"),
+    Column("expires_at", UTCDateTime, nullable=False),
+    Index(None, "expires_at"),
+    **OPTIONS,
+)
+
+board_session = Table(
+    "board_session",
+    metadata,
+    Column("token_hash", exact(64), primary_key=True, comment="SHA-256 of what the cookie holds"),
+    Column("uuid", exact(36), nullable=False, unique=True),
+    Column("member_id", BigInteger, ForeignKey("board_member.id"), nullable=False),
+    Column("stage", exact(16), nullable=False, comment="second-factor, enrol or full"),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("seen_at", UTCDateTime, nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False),
+    Column("confirmed_at", UTCDateTime, nullable=True, comment="when its member last proved to be there"),
+    Column("browser", String(255), nullable=False, comment="its User-Agent, for its member to recognise it"),
+    Column("notice", String(500), nullable=True, comment="what the next page says was done"),
+    Index(None, "member_id"),
+    Index(None, "expires_at"),
+    **OPTIONS,
+)
+
+broadcast_preview = Table(
+    "broadcast_preview",
+    metadata,
+    Column("member_id", BigInteger, ForeignKey("board_member.id"), primary_key=True, autoincrement=False),
+    Column("html", exact_text(), nullable=True, comment="NULL for plain text"),
+    Column("text", exact_text(), nullable=False),
+    Column("updated_at", UTCDateTime, nullable=False),
+    **OPTIONS,
+)
+
+audit_entry = Table(
+    "audit_entry",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False, comment="1, 2, 3, … without a gap"),
+    Column("at", UTCDateTime, nullable=False),
+    Column("actor", exact(64), nullable=False, comment="member:ID, command-line, api or service"),
+    Column("action", exact(48), nullable=False),
+    Column("subject", exact(64), nullable=False, comment="broadcast:UUID, registration:ID, member:ID or empty"),
+    Column("details", exact_text(), nullable=False, comment="JSON with sorted keys"),
+    Column("previous_hash", exact(64), nullable=False, comment="of the entry before"),
+    Column("entry_hash", exact(64), nullable=False, comment="keyed, over all of the above"),
+    Index(None, "actor", "number"),
+    Index(None, "subject", "number"),
+    **OPTIONS,
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("name", exact(16), primary_key=True),
+    Column("number", BigInteger, nullable=False, comment="of the newest entry; locked while one is added"),
+    Column("entry_hash", exact(64), nullable=False),
+    **OPTIONS,
+)
+
+board_figure = Table(
+    "board_figure",
+    metadata,
+    Column("name", exact(32), primary_key=True),
+    Column("value", exact_text(), nullable=False, comment="JSON"),
+    Column("computed_at", UTCDateTime, nullable=False),
+    Column("took_seconds", Double, nullable=False),
     **OPTIONS,
 )

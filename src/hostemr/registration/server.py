@@ -16,12 +16,15 @@ from prometheus_client import start_http_server
 
 from hostemr.errors import OutsideWorldError
 from hostemr.registration.app import create_app, create_worker
+from hostemr.registration.board.first_member import has_members
 from hostemr.registration.database import Database
 from hostemr.registration.feedback.key_check import check_key
+from hostemr.registration.heartbeat import Heartbeat, heartbeat_file
 from hostemr.registration.keys import resolve_keys
 from hostemr.registration.logs import configure_logs
 from hostemr.registration.metrics import Metrics
 from hostemr.registration.migrate import has_legacy_table, migrate
+from hostemr.registration.self_signed import self_signed_tls
 from hostemr.registration.settings import RegistrationSettings
 
 GRACE_SECONDS = 15
@@ -29,10 +32,12 @@ GRACE_SECONDS = 15
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a started service answers."""
+    """Where a started service answers. `console_url` is None where nobody can sign in to the console."""
 
     url: str
     metrics_url: str | None
+    console_url: str | None
+    board_is_empty: bool
 
 
 async def prepare(database: Database, settings: RegistrationSettings) -> None:
@@ -52,8 +57,8 @@ async def prepare(database: Database, settings: RegistrationSettings) -> None:
             )
 
 
-async def serve(settings: RegistrationSettings, started: Callable[[Listening], None]) -> None:
-    """Migrate, listen, call `started`, and serve until SIGINT or SIGTERM.
+async def serve(settings: RegistrationSettings, started: Callable[[Listening], None], *, samples: bool = False) -> None:
+    """Migrate, listen, call `started`, and serve until SIGINT or SIGTERM. `samples` are made first.
 
     Raises RefusedError, DatabaseUnavailable, and OutsideWorldError where the port is not to be had.
     """
@@ -63,9 +68,18 @@ async def serve(settings: RegistrationSettings, started: Callable[[Listening], N
     settings = settings.model_copy(update={"port": port})
     metrics = Metrics()
     database = Database(settings)
+    tls = self_signed_tls() if settings.tls == "self-signed" else None
     try:
+        if samples:
+            from hostemr.registration.samples.loading import provide_samples
+
+            await provide_samples(settings)
         await prepare(database, settings)
         metrics_url = _serve_metrics(settings, metrics)
+        async with database.read() as connection:
+            founded = await connection.run_sync(has_members)
+        url = _url(host, port, settings.scheme)
+        listening = Listening(url, metrics_url, _console_url(settings), board_is_empty=not founded)
         server = _Server(
             uvicorn.Config(
                 create_app(settings, database, metrics),
@@ -75,8 +89,9 @@ async def serve(settings: RegistrationSettings, started: Callable[[Listening], N
                 proxy_headers=False,
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_SECONDS,
+                ssl_context_factory=(lambda _config, _default: tls) if tls else None,
             ),
-            lambda: started(Listening(_url(host, port), metrics_url)),
+            lambda: started(listening),
         )
         await server.serve(sockets=[listener])
     finally:
@@ -88,17 +103,19 @@ async def work(settings: RegistrationSettings) -> None:
     """Send broadcasts until SIGINT or SIGTERM; the chunk at hand is finished first."""
     configure_logs(settings)
     database = Database(settings)
+    heartbeat = Heartbeat(heartbeat_file())
     try:
         await prepare(database, settings)
         metrics = Metrics()
         metrics_url = _serve_metrics(settings, metrics)
-        worker = create_worker(settings, database, metrics)
+        worker = create_worker(settings, database, metrics, beat=heartbeat.beat)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, worker.stop)
         structlog.get_logger("hostemr.delivery").info("worker started", sender=settings.sender, metrics=metrics_url)
         await worker.run()
     finally:
+        heartbeat.end()
         await database.close()
 
 
@@ -156,5 +173,12 @@ def _port_error(error: OSError, host: str, port: int, variable: str) -> OutsideW
     return OutsideWorldError(f"Port {port} of {host} cannot be listened on: {error.strerror}.")
 
 
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _console_url(settings: RegistrationSettings) -> str | None:
+    if settings.console_problem is not None:
+        return None
+    # Passkeys belong to a name, never to an IP address (Web Authentication, 5.1.3).
+    return f"{settings.base_url or f'{settings.scheme}://localhost:{settings.port}'}/board"
+
+
+def _url(host: str, port: int, scheme: str = "http") -> str:
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -7,95 +7,19 @@ by `HOSTEMR_<NAME>_FILE`, as container platforms hand secrets over.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-import argon2
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    SecretStr,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from sqlalchemy import URL
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
-from hostemr.registration.installations.address import InvalidEmail, parse_address
+from hostemr.registration import defaults, setting_values
 from hostemr.registration.rates import Rate
+from hostemr.registration.setting_values import BaseUrl, IPAddress, Port, RateField, TopicArns
 
-TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z]{2}(?:-[a-z]+)+-\d:\d{12}:[A-Za-z0-9_.-]{1,256}")
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "mysql": "mysql+asyncmy", "mariadb": "mariadb+asyncmy"}
-
-
-def _rate(value: Any) -> Any:
-    return Rate.parse(value) if isinstance(value, str) else value
-
-
-def _database_url(value: str) -> str:
-    """The URL with the asynchronous driver that hostemr uses, whichever driver it named."""
-    try:
-        url = make_url(value)
-    except ArgumentError:
-        message = "expected a URL such as mysql://USER:PASSWORD@HOST/DATABASE or sqlite:///FILE"
-        raise ValueError(message) from None
-    driver = DRIVERS.get(url.get_backend_name())
-    if driver is None:
-        message = "expected a database of kind sqlite, mysql or mariadb"
-        raise ValueError(message)
-    if not url.database or url.database == ":memory:":
-        message = "expected the name of a database at the end (an in-memory one would lose every registration)"
-        raise ValueError(message)
-    return url.set(drivername=driver).render_as_string(hide_password=False)
-
-
-def _base_url(value: str) -> str:
-    if not value.startswith(("http://", "https://")) or any(c in value for c in "?# "):
-        message = "expected http://HOST[:PORT] or https://HOST, without a query"
-        raise ValueError(message)
-    return value.rstrip("/")
-
-
-def _sender_address(value: str) -> str:
-    try:
-        return parse_address(value).email
-    except InvalidEmail as error:
-        raise ValueError(error.message) from None
-
-
-def _ip_address(value: str) -> str:
-    if value == "localhost":
-        return "127.0.0.1"
-    return str(ipaddress.ip_address(value))
-
-
-def _argon2_hash(value: SecretStr) -> SecretStr:
-    try:
-        argon2.extract_parameters(value.get_secret_value())
-    except argon2.exceptions.InvalidHashError:
-        message = "expected an Argon2 hash ($argon2id$…), as `hostemr registration hash-pin` prints it"
-        raise ValueError(message) from None
-    return value
-
-
-def _words(value: Any) -> Any:
-    return tuple(word for word in value.replace(",", " ").split() if word) if isinstance(value, str) else value
-
-
-def _topic_arn(value: str) -> str:
-    if not TOPIC_ARN.fullmatch(value):
-        message = f"expected arn:PARTITION:sns:REGION:ACCOUNT:NAME, got {value!r}"
-        raise ValueError(message)
-    return value
-
-
-RateField = Annotated[Rate, BeforeValidator(_rate), PlainSerializer(str)]
-Port = Annotated[int, Field(ge=0, le=65535)]
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class RegistrationSettings(BaseModel):
@@ -106,22 +30,41 @@ class RegistrationSettings(BaseModel):
     development: bool = Field(
         False, description="Readable logs, logger/dev.log, a delivery worker inside the server, a generated pin."
     )
-    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+    database_url: Annotated[str, AfterValidator(setting_values.database_url)] = Field(
         "sqlite:///data/registration.sqlite3",
         validate_default=True,
         description="Where registrations are kept: a SQLite file, MySQL 8 or MariaDB 10.6+. "
         "`?ssl_ca=FILE` verifies a MySQL server's certificate against that CA.",
         json_schema_extra={"seed": "DB_CONN_STR", "secret": True},
     )
+    database_username: str | None = Field(
+        None, min_length=1, description="User name at MySQL or MariaDB, where database_url has none."
+    )
+    database_password: SecretStr | None = Field(
+        None, min_length=1, description="Password of that user; it is never part of an address, a log or an argument."
+    )
+    database_ca: Annotated[str, AfterValidator(setting_values.authorities)] | None = Field(
+        None,
+        description="CA certificates (PEM text) that MySQL's certificate and name are verified against; "
+        "the connection is encrypted then. As `?ssl_ca=FILE`, without a file.",
+    )
+    database_ca_url: Annotated[str, AfterValidator(setting_values.https_url)] | None = Field(
+        None, description="Where those certificates are fetched at the start, by https, if database_ca is not set."
+    )
     database_connections: int = Field(10, ge=1, le=500, description="Most connections of one process to the database.")
     database_timeout_seconds: float = Field(
         10.0, gt=0, le=300, description="How long one database transaction may take before the request gets a 503."
     )
     data_folder: Path = Field(Path("data"), description="Where development keeps its generated key, pin and mail.")
-    host: Annotated[str, AfterValidator(_ip_address)] = Field("127.0.0.1", description="IP address to listen on.")
-    port: Port = Field(8080, description="TCP port to listen on; 0 takes a free one.")
-    base_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
-        None, description="Public address of the service, for links in mail. Default: http://HOST:PORT."
+    host: IPAddress = Field(defaults.HOST, description="IP address to listen on.")
+    port: Port = Field(defaults.PORT, description="TCP port to listen on; 0 takes a free one.")
+    tls: Literal["off", "self-signed"] = Field(
+        "off",
+        description="self-signed: serve HTTPS with a certificate made at the start, for a load balancer that "
+        "encrypts its way to the service and verifies nobody.",
+    )
+    base_url: BaseUrl | None = Field(
+        None, description="Public address of the service, for links in mail. Default: http(s)://HOST:PORT."
     )
     proxy_hops: int = Field(
         0,
@@ -158,7 +101,7 @@ class RegistrationSettings(BaseModel):
         description="The board's pin for broadcasts, in clear. Prefer secret_pin_hash.",
         json_schema_extra={"seed": "SECRET_PIN"},
     )
-    secret_pin_hash: Annotated[SecretStr, AfterValidator(_argon2_hash)] | None = Field(
+    secret_pin_hash: Annotated[SecretStr, AfterValidator(setting_values.argon2_hash)] | None = Field(
         None, description="Argon2 hash of the board's pin, from `hostemr registration hash-pin`."
     )
     secret_key: SecretStr | None = Field(
@@ -176,7 +119,7 @@ class RegistrationSettings(BaseModel):
         ".eml files into the outbox.",
     )
     outbox: Path | None = Field(None, description="Folder of the development sender. Default: `outbox` in data_folder.")
-    mail_from: Annotated[str, AfterValidator(_sender_address)] = Field(
+    mail_from: Annotated[str, AfterValidator(setting_values.sender_address)] = Field(
         "noreply@open-emr.org",
         description="Sender address of broadcasts.",
         json_schema_extra={"seed": "SES_SENDER"},
@@ -202,10 +145,10 @@ class RegistrationSettings(BaseModel):
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
         description="SES configuration set, whose event destination is the SNS topic of sns_topic_arns.",
     )
-    ses_endpoint_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
+    ses_endpoint_url: BaseUrl | None = Field(
         None, description="Another address of the SES API: a VPC endpoint, or an emulator."
     )
-    sns_topic_arns: Annotated[tuple[Annotated[str, AfterValidator(_topic_arn)], ...], BeforeValidator(_words)] = Field(
+    sns_topic_arns: TopicArns = Field(
         (),
         description="ARNs of the SNS topics whose messages about bounces, complaints and deliveries are believed, "
         "separated by commas. Without any, every message is refused.",
@@ -237,7 +180,10 @@ class RegistrationSettings(BaseModel):
     )
     send_concurrency: int = Field(4, ge=1, le=64, description="Chunks that one worker sends at the same time.")
     worker_lease_seconds: int = Field(
-        60, ge=5, le=3600, description="After how long the chunk of a worker that died or hangs is taken from it."
+        defaults.WORKER_LEASE_SECONDS,
+        ge=5,
+        le=3600,
+        description="After how long the chunk of a worker that died or hangs is taken from it.",
     )
     reconcile_seconds: int = Field(
         900,
@@ -265,8 +211,21 @@ class RegistrationSettings(BaseModel):
     soft_bounce_limit: int = Field(
         5, ge=1, le=1000, description="After how many soft bounces without a delivery an address counts as bounced."
     )
-    approvals: int = Field(
-        1, ge=0, le=10, description="Members besides the author who must approve a broadcast of the board's."
+    approvals: int | None = Field(
+        None,
+        ge=0,
+        le=10,
+        description="Members besides the author who must approve a broadcast of the board's. "
+        "Default: 1 where the board has two or more members, else 0.",
+    )
+    session_idle_minutes: int = Field(
+        60, ge=5, le=1440, description="After how long without a click a member of the board has to sign in again."
+    )
+    session_hours: int = Field(
+        12, ge=1, le=168, description="After how long a member of the board has to sign in again in any case."
+    )
+    invitation_hours: int = Field(
+        72, ge=1, le=720, description="How long the link is good with which a new member of the board begins."
     )
     log_format: Literal["json", "readable"] | None = Field(
         None, description="Default: readable in development, json otherwise."
@@ -276,15 +235,31 @@ class RegistrationSettings(BaseModel):
     metrics_port: Port | None = Field(
         None, description="Port for Prometheus (`/metrics`); unset serves no metrics, 0 takes a free one."
     )
-    metrics_host: Annotated[str, AfterValidator(_ip_address)] = Field(
-        "127.0.0.1", description="IP address on which the metrics are served."
-    )
+    metrics_host: IPAddress = Field("127.0.0.1", description="IP address on which the metrics are served.")
 
     @model_validator(mode="after")
     def _one_pin(self) -> RegistrationSettings:
         if self.secret_pin is not None and self.secret_pin_hash is not None:
             message = "secret_pin and secret_pin_hash are both set; expected one of them"
             raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_into_the_database(self) -> RegistrationSettings:
+        url = make_url(self.database_url)
+        named = [name for name in ("database_username", "database_password") if getattr(self, name) is not None]
+        trusted = [name for name in ("database_ca", "database_ca_url") if getattr(self, name) is not None]
+        wrong = []
+        if self.uses_sqlite and named + trusted:
+            wrong.append(f"{' and '.join(named + trusted)} set, but database_url is a SQLite file, which needs neither")
+        elif len(named) == 1:
+            wrong.append("database_username and database_password belong together; expected both or neither")
+        elif named and (url.username or url.password):
+            wrong.append("database_username is set, and database_url names a user too; expected one of them")
+        if trusted and "ssl_ca" in url.query:
+            wrong.append(f"{trusted[0]} is set, and database_url has ?ssl_ca= too; expected one of them")
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return self
 
     @model_validator(mode="after")
@@ -302,11 +277,47 @@ class RegistrationSettings(BaseModel):
         return self
 
     @property
+    def console_url(self) -> str:
+        """The public address as the console's links have it: `localhost`, since a passkey belongs to a name."""
+        url = self.effective_base_url
+        host = urlsplit(url).hostname
+        if self.base_url or host not in LOOPBACK:
+            return url
+        return f"{self.scheme}://localhost:{self.port}"
+
+    @property
+    def console_problem(self) -> str | None:
+        """Why nobody can sign in to the board's console under these settings; None where they can."""
+        if self.secret_key is None and not self.development:
+            return "HOSTEMR_SECRET_KEY is not set"
+        url = urlsplit(self.effective_base_url)
+        if url.scheme == "http" and url.hostname not in LOOPBACK:
+            return f"HOSTEMR_BASE_URL is {self.effective_base_url}, which is not https"
+        if url.path:
+            return (
+                f"HOSTEMR_BASE_URL is {self.effective_base_url}, which has a path: the console is at /board of its host"
+            )
+        return None
+
+    @property
     def access_key(self) -> tuple[str, str] | None:
         """The AWS access key and its secret; None where boto3 looks for credentials by itself."""
         if self.aws_access_key_id is None or self.aws_secret_access_key is None:
             return None
         return self.aws_access_key_id.get_secret_value(), self.aws_secret_access_key.get_secret_value()
+
+    @property
+    def effective_database_url(self) -> URL:
+        """The database's URL with the credential, wherever that stood; its text hides the password."""
+        url = make_url(self.database_url)
+        if self.database_username is None or self.database_password is None:
+            return url
+        return url.set(username=self.database_username, password=self.database_password.get_secret_value())
+
+    @property
+    def scheme(self) -> Literal["http", "https"]:
+        """What the service itself speaks; a proxy in front may speak another."""
+        return "http" if self.tls == "off" else "https"
 
     @property
     def uses_sqlite(self) -> bool:
@@ -334,4 +345,4 @@ class RegistrationSettings(BaseModel):
         if self.base_url:
             return self.base_url
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{self.scheme}://{host}:{self.port}"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hostemr.errors import EXIT_STATUSES, FindingsError, RefusedError
 from hostemr.registration.command_line import DATABASE_OPTION, JSON_OPTION, run_on, settings_of
-from hostemr.registration.installations.address import parse_address
 from hostemr.registration.links import CATEGORIES, Category
 
 if TYPE_CHECKING:
     from hostemr.registration.feedback.erasure import Erasure, Holdings
+    from hostemr.registration.settings import RegistrationSettings
 
 WORD = "erase"
 
@@ -26,15 +27,23 @@ WORD = "erase"
 @JSON_OPTION
 def opt_out(email: str, database: str | None, category: Category | None, *, as_json: bool) -> None:
     """Send nothing more to EMAIL, or none of one kind, as its owner asked for."""
+    from hostemr.registration.board.audit import COMMAND_LINE
+    from hostemr.registration.console import create_audit_log
     from hostemr.registration.database import Database
-    from hostemr.registration.feedback.store import OptOutStore
+    from hostemr.registration.feedback.desk import RegistrationDesk
+    from hostemr.registration.installations.address import parse_address
+    from hostemr.registration.keys import resolve_keys
 
     address = parse_address(email)
     settings = settings_of(database)
+    _keep_quiet(settings)
+    keys = resolve_keys(settings)
 
-    changed = run_on(
-        Database(settings), lambda opened: OptOutStore(opened).opt_out(email_key=address.key, category=category)
-    )
+    async def work(opened: Database) -> bool:
+        desk = RegistrationDesk(opened, create_audit_log(keys, opened))
+        return await desk.opt_out(address.key, category, COMMAND_LINE)
+
+    changed = run_on(Database(settings), work)
     if as_json:
         click.echo(json.dumps({"opted_out": changed}))
     else:
@@ -50,15 +59,23 @@ def export_address(email: str, database: str | None, *, _as_json: bool) -> None:
 
     Of an erased address that is at most a keyed hash, which is found with HOSTEMR_SECRET_KEY.
     """
+    from hostemr.registration.board.audit import COMMAND_LINE
+    from hostemr.registration.console import create_audit_log
     from hostemr.registration.database import Database
-    from hostemr.registration.feedback.export import export
+    from hostemr.registration.feedback.desk import RegistrationDesk
+    from hostemr.registration.installations.address import parse_address
     from hostemr.registration.keys import resolve_keys
 
     address = parse_address(email)
     settings = settings_of(database)
-    key = resolve_keys(settings).suppression
+    _keep_quiet(settings)
+    keys = resolve_keys(settings)
 
-    found = run_on(Database(settings), lambda opened: export(opened, address.key, key))
+    async def work(opened: Database) -> dict[str, Any] | None:
+        desk = RegistrationDesk(opened, create_audit_log(keys, opened))
+        return await desk.export(address.key, keys.suppression, COMMAND_LINE)
+
+    found = run_on(Database(settings), work)
     if found is None:
         raise _not_known()
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
@@ -76,20 +93,24 @@ def erase(email: str, database: str | None, *, yes: bool, as_json: bool) -> None
     address stays, so that registering it again does not bring mail. For that HOSTEMR_SECRET_KEY
     must be set, to the same on every server, and never change.
     """
+    from hostemr.registration.board.audit import COMMAND_LINE
+    from hostemr.registration.console import create_audit_log
     from hostemr.registration.database import Database
     from hostemr.registration.feedback.erasure import Erasure
     from hostemr.registration.feedback.leftovers import remove_leftovers
+    from hostemr.registration.installations.address import parse_address
     from hostemr.registration.keys import resolve_keys
 
     address = parse_address(email)
     settings = settings_of(database)
+    _keep_quiet(settings)
     keys = resolve_keys(settings)
 
     async def work(opened: Database) -> Holdings:
-        erasure = Erasure(opened, keys)
+        erasure = Erasure(opened, keys, create_audit_log(keys, opened))
         if not yes:
             await _ask(erasure, address.key)
-        erased = await erasure.erase(address.key)
+        erased = await erasure.erase(address.key, COMMAND_LINE)
         await remove_leftovers(opened)
         if erased is None:
             raise _not_known()
@@ -102,6 +123,13 @@ def erase(email: str, database: str | None, *, yes: bool, as_json: bool) -> None
     click.echo(f"erased, with {erased.installations} installations; {erased.deliveries} deliveries name nobody now")
     if erased.suppressed:
         click.echo("a keyed hash stays: registering the address again does not bring mail")
+
+
+def _keep_quiet(settings: RegistrationSettings) -> None:
+    """Log to the log file alone, where there is one: what these commands print is for people and scripts."""
+    from hostemr.registration.logs import configure_logs
+
+    configure_logs(settings, io.StringIO())
 
 
 async def _ask(erasure: Erasure, email_key: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hostemr.registration.broadcasts.draft import Draft, parse_draft
+from hostemr.registration.broadcasts.draft import Draft, InvalidDraft, parse_draft
 from hostemr.registration.broadcasts.message_rules import InvalidEmailMessage
 from hostemr.registration.content_hash import content_sha256
 from hostemr.registration.installations.version import Version
@@ -162,3 +162,17 @@ def test_what_everybody_reads_does() -> None:
 def test_a_text_cannot_pass_for_a_title() -> None:
     assert content_sha256("a", "b", None) != content_sha256("a\nb", "", None)
     assert content_sha256("a", "b", "") != content_sha256("a", "b", None)
+
+
+def test_each_problem_is_told_of_its_own_field() -> None:
+    with pytest.raises(InvalidDraft) as error:
+        parsed(title=" ", severity="bad", fixed_version=7)
+    assert set(error.value.problems) == {"title", "severity", "fixed_version"}
+    assert error.value.problems["fixed_version"] == "fixed_version is not a text."
+    assert error.value.message == " ".join(error.value.problems.values())
+
+
+def test_what_only_rendering_finds_is_a_problem_of_the_contents() -> None:
+    with pytest.raises(InvalidDraft) as error:
+        parsed(contents="<!-- nothing -->", format="html")
+    assert error.value.problems == {"contents": "Nothing of the contents would be seen."}

@@ -23,8 +23,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import create_engine, insert
 
 from hostemr.errors import OutsideWorldError
+from hostemr.registration.board.audit import AuditLog
 from hostemr.registration.broadcasts.audience import CanarySize
 from hostemr.registration.broadcasts.draft import Draft, parse_draft
+from hostemr.registration.broadcasts.resending import ResendOpen
 from hostemr.registration.broadcasts.store import BroadcastStore, NotAllowed
 from hostemr.registration.database import Database
 from hostemr.registration.delivery.rate import SendRate
@@ -42,7 +44,7 @@ from hostemr.registration.environment import load_settings
 from hostemr.registration.feedback.events import FeedbackEvent, Kind
 from hostemr.registration.feedback.reports import FeedbackReports
 from hostemr.registration.feedback.store import OptOutStore
-from hostemr.registration.lifecycle import WrongState
+from hostemr.registration.lifecycle import ENDED, WrongState
 from hostemr.registration.links import Category
 from hostemr.registration.metrics import Metrics
 from hostemr.registration.migrate import migrate
@@ -54,6 +56,8 @@ LIVES = int(os.environ.get("BROADCAST_LIVES", "12"))
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 REGISTERED = 110
 MEMBERS = ("anna", "boris", "chen")
+ACTOR = "member:1"
+REASON = "The hole is used in attacks since this morning."
 ATTEMPTS = 3
 MOST_BROADCASTS = 3
 COUNTED = ("sent", "failed", "suppressed", "delivered", "bounced", "complained")
@@ -62,6 +66,7 @@ ALLOWED = {
     "submit": {"draft"},
     "approve": {"review"},
     "reject": {"review", "approved"},
+    "override": {"draft", "review"},
     "queue": {"approved"},
     "pause": {"queued", "sending"},
     "resume": {"paused"},
@@ -98,6 +103,11 @@ class Life:
     draft: Draft
     author: str
     votes: set[str] = field(default_factory=set)
+    overridden: bool = False
+    published: bool = True
+    family: str | None = None
+    repeats: bool = False
+    """Whether it is a resend that nobody has changed."""
     audience: frozenset[int] | None = None
     resumed: bool = False
 
@@ -235,6 +245,7 @@ class BroadcastLife(RuleBasedStateMachine):
         self.once_unwanted: set[tuple[str, int]] = set()
         self.unwanted_at_claim: dict[str, frozenset[int]] = {}
         self.reports_made = 0
+        self.logged = 0
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(work)
@@ -257,14 +268,21 @@ class BroadcastLife(RuleBasedStateMachine):
         at_once: float | None,
         first: str,
     ) -> None:
-        self.approvals = approvals
         self.canary_wait = canary_wait
 
         async def make() -> None:
             self.provider = Provider(self)
 
         self.run(make())
-        self.store = BroadcastStore(self.database, canary=CanarySize(canary, 50), approvals=approvals, clock=self.clock)
+        self.audit = AuditLog(bytes(32), self.database.dialect, self.clock)
+        # One for each setting: a service that is started anew with another goes on with the same broadcasts.
+        self.stores = [
+            BroadcastStore(
+                self.database, canary=CanarySize(canary, 50), approvals=number, audit=self.audit, clock=self.clock
+            )
+            for number in range(3)
+        ]
+        self.want_approvals(approvals)
         self.reports = FeedbackReports(self.database, soft_bounce_limit=2, clock=self.clock)
         self.opt_outs = OptOutStore(self.database, self.clock)
         self.workers = [
@@ -285,9 +303,15 @@ class BroadcastLife(RuleBasedStateMachine):
 
     # What the board does
 
+    @rule(number=st.integers(0, 2))
+    def want_approvals(self, number: int) -> None:
+        self.approvals = number
+        self.store = self.stores[number]
+
     def draft(self, member: str, category: str, number: int) -> None:
         draft = content(category, number)
-        self.lives.append(Life(self.run(self.store.create(draft, member)), draft, member))
+        self.lives.append(Life(self.run(self.store.create(draft, member, member)), draft, member))
+        self.logged += 1
 
     @precondition(lambda self: len(self.lives) < MOST_BROADCASTS)
     @rule(member=members, category=categories, number=st.integers(0, 2))
@@ -310,19 +334,21 @@ class BroadcastLife(RuleBasedStateMachine):
         known = {life.uuid for life in self.lives}
         assert queued.repeated == (queued.uuid in known)
         if not queued.repeated:
+            self.logged += 1
             self.lives.append(Life(queued.uuid, draft, "", audience=wanting))
             assert queued.audience == len(wanting)
 
     def edit(self, one: int, member: str, number: int) -> None:
         life = self.life(one)
         draft = content(life.draft.category, number)
-        if self.tried(life, "edit", self.store.edit(life.uuid, draft, member)):
-            life.draft, life.author, life.votes = draft, member, set()
+        if self.tried(life, "edit", self.store.edit(life.uuid, draft, member, member)):
+            life.draft, life.author, life.votes, life.overridden = draft, member, set(), False
+            life.repeats = bool(life.family) and draft.sha256 in self.sent_hashes(life)
             assert self.state(life) == "draft"
 
     def submit(self, one: int) -> None:
         life = self.life(one)
-        if self.tried(life, "submit", self.store.submit(life.uuid)):
+        if self.tried(life, "submit", self.store.submit(life.uuid, ACTOR)):
             assert self.state(life) == ("review" if self.approvals else "approved")
 
     def approve(self, one: int, member: str, *, stale: bool) -> None:
@@ -330,55 +356,137 @@ class BroadcastLife(RuleBasedStateMachine):
         sha256 = "0" * 64 if stale else life.draft.sha256
         if self.state(life) == "review" and (stale or member == life.author):
             try:
-                self.run(self.store.approve(life.uuid, member, sha256))
+                self.run(self.store.approve(life.uuid, member, sha256, member))
             except NotAllowed:
                 assert self.state(life) == "review"
                 return
             raise AssertionError("who may not approve did")
-        if self.tried(life, "approve", self.store.approve(life.uuid, member, sha256)):
+        if self.tried(life, "approve", self.store.approve(life.uuid, member, sha256, member)):
             life.votes.add(member)
             assert self.state(life) == ("approved" if len(life.votes) >= self.approvals else "review")
 
     def reject(self, one: int) -> None:
         life = self.life(one)
-        if self.tried(life, "reject", self.store.reject(life.uuid)):
-            life.votes = set()
+        if self.tried(life, "reject", self.store.reject(life.uuid, ACTOR, "a note")):
+            life.votes, life.overridden = set(), False
             assert self.state(life) == "draft"
+
+    def override(self, one: int, member: str, *, stale: bool) -> None:
+        life = self.life(one)
+        sha256 = "0" * 64 if stale else life.draft.sha256
+        if stale and self.state(life) in ALLOWED["override"]:
+            before = self.state(life)
+            try:
+                self.run(self.store.override(life.uuid, member, sha256, REASON, member))
+            except NotAllowed:
+                assert self.state(life) == before
+                return
+            raise AssertionError("what was not read was let go")
+        if self.tried(life, "override", self.store.override(life.uuid, member, sha256, REASON, member)):
+            life.overridden = True
+            assert self.state(life) == "approved"
+
+    def publish(self, one: int, *, shown: bool) -> None:
+        life = self.life(one)
+        before = self.state(life)
+        self.run(self.store.publish(life.uuid, shown=shown, actor=ACTOR))
+        self.logged += shown != life.published
+        life.published = shown
+        assert self.rows(f"SELECT state, published FROM broadcast WHERE uuid = '{life.uuid}'") == [(before, int(shown))]
 
     def queue(self, one: int) -> None:
         life = self.life(one)
         wanting = self.wanting(life.draft.category)
-        if self.tried(life, "queue", self.store.queue(life.uuid)):
+        if life.family:
+            wanting &= self.missed_by(life)
+        enough = len(life.votes) >= self.approvals or life.overridden or life.repeats
+        if self.state(life) == "approved" and not enough:
+            try:
+                self.run(self.store.queue(life.uuid, ACTOR))
+            except NotAllowed:
+                assert self.state(life) == "approved"
+                return
+            raise AssertionError("what fewer have approved than must was queued")
+        if self.tried(life, "queue", self.store.queue(life.uuid, ACTOR)):
             life.audience = wanting
             assert self.state(life) == ("queued" if wanting else "done")
+
+    @precondition(lambda self: len(self.lives) < MOST_BROADCASTS and self.ended())
+    @rule(one=which, member=members, at_once=st.booleans())
+    def resend(self, one: int, member: str, *, at_once: bool) -> None:
+        life = self.ended()[one % len(self.ended())]
+        family = life.family or life.uuid
+        relatives = [other for other in self.lives if family in {other.uuid, other.family}]
+        possible = life.audience is not None and all(self.state(other) in ENDED for other in relatives)
+        try:
+            name = self.run(self.store.resend(life.uuid, member, member))
+        except (NotAllowed, ResendOpen):
+            assert not possible
+            return
+        assert possible
+        self.logged += 1
+        self.lives.append(Life(name, life.draft, member, family=family, repeats=True, published=False))
+        if at_once:
+            self.queue(len(self.lives) - 1)
+
+    def missed_by(self, life: Life) -> frozenset[int]:
+        """Whom nobody of the family has reached, as the deliveries tell; held against what the provider accepted."""
+        reached: set[int] = set()
+        missed: set[int] = set()
+        for one in self.lives:
+            if one is life or life.family not in {one.uuid, one.family}:
+                continue
+            for number, state, feedback, chunk_state, due in self.rows(
+                "SELECT subscriber_id, d.state, feedback, c.state, due_at FROM delivery d"
+                " JOIN broadcast b ON b.id = d.broadcast_id"
+                " JOIN chunk c ON c.broadcast_id = b.id AND number = chunk_number"
+                f" WHERE uuid = '{one.uuid}'"
+            ):
+                waited_for = chunk_state == "sending" or (
+                    chunk_state == "ambiguous" and datetime.fromisoformat(due).replace(tzinfo=UTC) > self.clock.now
+                )
+                again = (
+                    state == "failed"
+                    or (state == "sent" and feedback == "soft_bounce")
+                    or (state == "pending" and not waited_for)
+                )
+                key = (one.uuid, number)
+                if not again:
+                    reached.add(number)
+                elif one.uuid == life.family:
+                    missed.add(number)
+                if again and self.accepted[key]:
+                    assert self.uncertain[key] or key in self.rejected or feedback == "soft_bounce"
+        return frozenset(missed - reached)
 
     def pause(self, one: int) -> None:
         life = self.life(one)
         # A pause that would end by itself is a state of its own in this: a member can make it last.
         lasting = self.rows(f"SELECT resume_at FROM broadcast WHERE uuid = '{life.uuid}'") == [(None,)]
-        if lasting and self.tried(life, "pause", self.store.pause(life.uuid, "a member says so")):
+        if lasting and self.tried(life, "pause", self.store.pause(life.uuid, "a member says so", ACTOR)):
             assert self.state(life) == "paused"
         if not lasting:
-            self.run(self.store.pause(life.uuid, "a member says so"))
+            self.run(self.store.pause(life.uuid, "a member says so", ACTOR))
+            self.logged += 1
             assert self.rows(f"SELECT state, resume_at, paused_by FROM broadcast WHERE uuid = '{life.uuid}'") == [
                 ("paused", None, "member")
             ]
 
     def resume(self, one: int) -> None:
         life = self.life(one)
-        if self.tried(life, "resume", self.store.resume(life.uuid)):
+        if self.tried(life, "resume", self.store.resume(life.uuid, ACTOR)):
             life.resumed = True
             assert self.state(life) == "queued"
 
     def cancel(self, one: int, hesitation: int) -> None:
         life = self.life(one)
         # Seldom, since nothing comes after it.
-        if not hesitation and self.tried(life, "cancel", self.store.cancel(life.uuid)):
+        if not hesitation and self.tried(life, "cancel", self.store.cancel(life.uuid, ACTOR)):
             assert self.state(life) == "cancelled"
 
     @precondition(lambda self: self.lives)
     @rule(
-        action=st.sampled_from(("draft", "edit", "submit", "approve", "reject", "queue")),
+        action=st.sampled_from(("draft", "edit", "submit", "approve", "reject", "override", "publish", "queue")),
         one=which,
         member=members,
         category=categories,
@@ -398,6 +506,10 @@ class BroadcastLife(RuleBasedStateMachine):
                 self.approve(one, member, stale=number == 0)
             case "reject":
                 self.reject(one)
+            case "override":
+                self.override(one, member, stale=number == 0)
+            case "publish":
+                self.publish(one, shown=number > 0)
             case "queue":
                 self.queue(one)
 
@@ -648,13 +760,16 @@ class BroadcastLife(RuleBasedStateMachine):
         for _ in range(20):
             for life in self.under_way():
                 if self.state(life) == "paused":
-                    self.run(self.store.resume(life.uuid))
+                    self.run(self.store.resume(life.uuid, ACTOR))
+                    self.logged += 1
             self.run(exhaust(self.workers[0]))
             self.clock.move(1000)
             if not self.under_way():
                 break
         assert not self.under_way(), "sending does not come to an end"
         self.nothing_is_wrong()
+        verdict = self.audit.verify(self.connection)
+        assert (verdict.problem, verdict.entries) == (None, self.logged), "one entry for each thing that was done"
         for life in self.lives:
             if self.state(life) == "done":
                 for number in life.audience or ():
@@ -680,6 +795,14 @@ class BroadcastLife(RuleBasedStateMachine):
             life for life in self.lives if life.audience is not None and self.state(life) not in {"done", "cancelled"}
         ]
 
+    def sent_hashes(self, life: Life) -> set[str]:
+        """What went out as other broadcasts of the same family."""
+        family = (one for one in self.lives if one is not life and life.family in {one.uuid, one.family})
+        return {one.draft.sha256 for one in family if one.audience is not None}
+
+    def ended(self) -> list[Life]:
+        return [life for life in self.lives if self.state(life) in ENDED]
+
     def wanting(self, category: str) -> frozenset[int]:
         return frozenset(one.number for one in self.people.values() if one.wants(category))
 
@@ -699,6 +822,7 @@ class BroadcastLife(RuleBasedStateMachine):
             assert self.state(life) == before
             return False
         assert before in ALLOWED[action], f"{action} while {before}"
+        self.logged += 1
         return True
 
     def delivery_of(self, message: Message) -> str | None:

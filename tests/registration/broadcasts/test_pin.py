@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hostemr.errors import TooManyRequests
-from hostemr.registration.broadcasts.pin import InvalidSecretPin, PinGuard, back_off_seconds, pin_checker
+from hostemr.registration.broadcasts.pin import EVERYBODY, InvalidSecretPin, PinGuard, client_scope, pin_checker
 from tests.registration.conftest import NewService, Service
 
 pytestmark = pytest.mark.anyio
@@ -83,5 +83,6 @@ async def test_failures_are_forgotten_after_a_day(service: Service) -> None:
 
 
 def test_back_off_grows_to_its_bound() -> None:
-    assert [back_off_seconds(n, "client") for n in (0, 4, 5, 6, 7, 16, 17, 10**6)] == [0, 0, 1, 2, 4, 2048, 3600, 3600]
-    assert back_off_seconds(10**6, "global") == 60
+    waits = [client_scope("one").wait_seconds(n) for n in (0, 4, 5, 6, 7, 16, 17, 10**6)]
+    assert waits == [0, 0, 1, 2, 4, 2048, 3600, 3600]
+    assert EVERYBODY.wait_seconds(10**6) == 60

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, update
 
+from hostemr.registration.board.audit import AuditLog
 from hostemr.registration.broadcasts.audience import CanarySize
 from hostemr.registration.broadcasts.draft import Draft, parse_draft
 from hostemr.registration.broadcasts.store import (
@@ -29,6 +30,8 @@ from tests.registration.conftest import NewService, Service
 pytestmark = pytest.mark.anyio
 
 AUTHOR, OTHER, THIRD = "anna@board.example", "boris@board.example", "chen@board.example"
+ANNA, BORIS, CHEN = "member:1", "member:2", "member:3"
+AUDIT_KEY = bytes(32)
 DURING_A_WINDOW = datetime(2026, 11, 22, 12, 5, tzinfo=UTC)
 STATE = "SELECT state FROM broadcast"
 
@@ -37,8 +40,14 @@ def draft(**fields: str) -> Draft:
     return parse_draft({"title": "Title", "contents": "Text", **fields}, 10_000)
 
 
-def store_of(service: Service, clock: Clock | None = None, approvals: int = 1) -> BroadcastStore:
-    return BroadcastStore(service.database, canary=CanarySize(1, 50), approvals=approvals, clock=clock or Clock())
+def store_of(service: Service, clock: Clock | None = None, approvals: int | None = 1) -> BroadcastStore:
+    return BroadcastStore(
+        service.database,
+        canary=CanarySize(1, 50),
+        approvals=approvals,
+        audit=AuditLog(AUDIT_KEY, service.database.dialect),
+        clock=clock or Clock(),
+    )
 
 
 def clock_at(moment: datetime = DURING_A_WINDOW) -> Clock:
@@ -48,14 +57,14 @@ def clock_at(moment: datetime = DURING_A_WINDOW) -> Clock:
 
 
 async def in_review(store: BroadcastStore, **fields: str) -> str:
-    name = await store.create(draft(**fields), AUTHOR)
-    assert await store.submit(name) == "review"
+    name = await store.create(draft(**fields), AUTHOR, ANNA)
+    assert await store.submit(name, ANNA) == "review"
     return name
 
 
 async def approved(store: BroadcastStore) -> str:
     name = await in_review(store)
-    assert await store.approve(name, OTHER, draft().sha256) == "approved"
+    assert await store.approve(name, OTHER, draft().sha256, BORIS) == "approved"
     return name
 
 
@@ -75,15 +84,15 @@ async def one_wins(*attempts: Coroutine[Any, Any, Any]) -> int:
 async def test_from_the_draft_to_the_queue(service: Service) -> None:
     await register_many(service, 3)
     store = store_of(service)
-    name = await store.create(draft(format="markdown", severity="high", category="news"), AUTHOR)
+    name = await store.create(draft(format="markdown", severity="high", category="news"), AUTHOR, ANNA)
     columns = "state, source, author, audience, format, severity, category, queued_at"
     stored = await service.rows(f"SELECT {columns} FROM broadcast")
     assert stored == [("draft", "board", AUTHOR, 0, "markdown", "high", "news", None)]
     sha256 = draft(format="markdown", severity="high", category="news").sha256
-    assert await store.submit(name) == "review"
-    assert await store.approve(name, OTHER, sha256) == "approved"
+    assert await store.submit(name, ANNA) == "review"
+    assert await store.approve(name, OTHER, sha256, BORIS) == "approved"
     assert await service.rows("SELECT COUNT(*) FROM delivery") == [(0,)]
-    assert await store.queue(name) == 3
+    assert await store.queue(name, ANNA) == 3
     assert await service.rows("SELECT state, audience, content_sha256 FROM broadcast") == [("queued", 3, sha256)]
     assert await service.rows("SELECT state, COUNT(*) FROM delivery GROUP BY state") == [("pending", 3)]
 
@@ -92,9 +101,9 @@ async def test_what_was_approved_is_what_is_sent(service: Service) -> None:
     await register_many(service, 2)
     store, sender, clock = store_of(service), FakeSender(), Clock()
     name = await approved(store)
-    await store.queue(name)
+    await store.queue(name, ANNA)
     with pytest.raises(WrongState):
-        await store.edit(name, draft(contents="Something else"), AUTHOR)
+        await store.edit(name, draft(contents="Something else"), AUTHOR, ANNA)
     await exhaust(new_worker(service.database, sender, clock))
     [letter] = sender.letters
     expected = draft()
@@ -107,31 +116,31 @@ async def test_the_author_cannot_approve(service: Service) -> None:
     store = store_of(service)
     name = await in_review(store)
     with pytest.raises(NotAllowed):
-        await store.approve(name, AUTHOR, draft().sha256)
-    await store.edit(name, draft(), OTHER)
-    await store.submit(name)
+        await store.approve(name, AUTHOR, draft().sha256, ANNA)
+    await store.edit(name, draft(), OTHER, BORIS)
+    await store.submit(name, ANNA)
     with pytest.raises(NotAllowed):
-        await store.approve(name, OTHER, draft().sha256)
+        await store.approve(name, OTHER, draft().sha256, BORIS)
     assert await service.rows(STATE) == [("review",)]
-    assert await store.approve(name, AUTHOR, draft().sha256) == "approved"
+    assert await store.approve(name, AUTHOR, draft().sha256, ANNA) == "approved"
 
 
 async def test_two_approvals_are_those_of_two_people(service: Service) -> None:
     store = store_of(service, approvals=2)
     name = await in_review(store)
     for _ in range(3):
-        assert await store.approve(name, OTHER, draft().sha256) == "review"
+        assert await store.approve(name, OTHER, draft().sha256, BORIS) == "review"
     with pytest.raises(WrongState):
-        await store.queue(name)
-    assert await store.approve(name, THIRD, draft().sha256) == "approved"
+        await store.queue(name, ANNA)
+    assert await store.approve(name, THIRD, draft().sha256, CHEN) == "approved"
     assert await service.rows("SELECT member FROM approval ORDER BY member") == [(OTHER,), (THIRD,)]
 
 
 async def test_people_whose_names_differ_by_an_accent_are_two(service: Service) -> None:
     store = store_of(service, approvals=2)
     name = await in_review(store)
-    assert await store.approve(name, "jose@board.example", draft().sha256) == "review"
-    assert await store.approve(name, "josé@board.example", draft().sha256) == "approved"
+    assert await store.approve(name, "jose@board.example", draft().sha256, BORIS) == "review"
+    assert await store.approve(name, "josé@board.example", draft().sha256, BORIS) == "approved"
 
 
 async def test_what_was_not_read_cannot_be_approved(service: Service) -> None:
@@ -139,7 +148,7 @@ async def test_what_was_not_read_cannot_be_approved(service: Service) -> None:
     name = await in_review(store)
     for sha256 in ("", "0" * 64, draft().sha256.upper(), draft(contents="Other").sha256):
         with pytest.raises(NotAllowed):
-            await store.approve(name, OTHER, sha256)
+            await store.approve(name, OTHER, sha256, BORIS)
     assert await service.rows("SELECT COUNT(*) FROM approval") == [(0,)]
 
 
@@ -147,53 +156,53 @@ async def test_what_was_not_read_cannot_be_approved(service: Service) -> None:
 async def test_an_edit_voids_approvals_also_when_nothing_changes(service: Service, contents: str) -> None:
     store = store_of(service, approvals=2)
     name = await in_review(store)
-    await store.approve(name, OTHER, draft().sha256)
-    await store.edit(name, draft(contents=contents), AUTHOR)
+    await store.approve(name, OTHER, draft().sha256, BORIS)
+    await store.edit(name, draft(contents=contents), AUTHOR, ANNA)
     assert await service.rows("SELECT COUNT(*) FROM approval") == [(0,)]
-    await store.edit(name, draft(), AUTHOR)
-    assert await store.submit(name) == "review"
-    assert await store.approve(name, THIRD, draft().sha256) == "review", "one approval, not two"
-    assert await store.approve(name, OTHER, draft().sha256) == "approved"
+    await store.edit(name, draft(), AUTHOR, ANNA)
+    assert await store.submit(name, ANNA) == "review"
+    assert await store.approve(name, THIRD, draft().sha256, CHEN) == "review", "one approval, not two"
+    assert await store.approve(name, OTHER, draft().sha256, BORIS) == "approved"
 
 
 async def test_what_was_rejected_begins_anew(service: Service) -> None:
     store = store_of(service, approvals=2)
     name = await in_review(store)
     for member in (OTHER, THIRD):
-        await store.approve(name, member, draft().sha256)
-    await store.reject(name)
+        await store.approve(name, member, draft().sha256, "member:9")
+    await store.reject(name, ANNA)
     assert await service.rows(STATE) == [("draft",)]
-    await store.submit(name)
-    assert await store.approve(name, OTHER, draft().sha256) == "review"
-    await store.reject(name)
+    await store.submit(name, ANNA)
+    assert await store.approve(name, OTHER, draft().sha256, BORIS) == "review"
+    await store.reject(name, ANNA)
     with pytest.raises(WrongState):
-        await store.reject(name)
+        await store.reject(name, ANNA)
 
 
 async def test_without_approvals_submitting_is_enough(service: Service) -> None:
     await register_many(service, 1)
     store = store_of(service, approvals=0)
-    name = await store.create(draft(), AUTHOR)
-    assert await store.submit(name) == "approved"
+    name = await store.create(draft(), AUTHOR, ANNA)
+    assert await store.submit(name, ANNA) == "approved"
     with pytest.raises(WrongState):
-        await store.approve(name, OTHER, draft().sha256)
-    assert await store.queue(name) == 1
+        await store.approve(name, OTHER, draft().sha256, BORIS)
+    assert await store.queue(name, ANNA) == 1
 
 
 async def test_a_broadcast_to_nobody_is_done(service: Service) -> None:
     store = store_of(service)
-    assert await store.queue(await approved(store)) == 0
+    assert await store.queue(await approved(store), ANNA) == 0
     assert await service.rows("SELECT state, finished_at IS NULL FROM broadcast") == [("done", 0)]
 
 
 async def test_nobody_knows_another_broadcast(service: Service) -> None:
     store = store_of(service)
     for work in (
-        store.submit("nonsense"),
-        store.approve("nonsense", OTHER, ""),
-        store.edit("nonsense", draft(), OTHER),
-        store.queue("nonsense"),
-        store.cancel("x" * 500),
+        store.submit("nonsense", ANNA),
+        store.approve("nonsense", OTHER, "", BORIS),
+        store.edit("nonsense", draft(), OTHER, BORIS),
+        store.queue("nonsense", ANNA),
+        store.cancel("x" * 500, ANNA),
     ):
         with pytest.raises(UnknownBroadcast) as error:
             await work
@@ -206,30 +215,34 @@ async def test_of_two_contrary_things_one_is_done(new_service: NewService) -> No
     one, other = store_of(services[0]), store_of(services[1])
 
     name = await approved(one)
-    await one_wins(one.queue(name), other.queue(name))
+    await one_wins(one.queue(name, ANNA), other.queue(name, ANNA))
     assert await services[0].rows("SELECT COUNT(*) FROM delivery") == [(60,)]
 
     name = await approved(one)
-    won = await one_wins(one.reject(name), other.queue(name))
+    won = await one_wins(one.reject(name, ANNA), other.queue(name, ANNA))
     frozen = "SELECT COUNT(*) FROM delivery d JOIN broadcast b ON b.id = d.broadcast_id"
     assert await services[0].rows(f"{frozen} WHERE uuid = '{name}'") == [(60 * won,)]
     assert await services[0].rows(f"{STATE} WHERE uuid = '{name}'") == [(("draft", "queued")[won],)]
 
     name = await in_review(one)
-    await one_wins(one.approve(name, OTHER, draft().sha256), other.edit(name, draft(contents="Other"), AUTHOR))
+    await one_wins(
+        one.approve(name, OTHER, draft().sha256, BORIS), other.edit(name, draft(contents="Other"), AUTHOR, ANNA)
+    )
 
     name = await approved(one)
-    await one.queue(name)
-    await one_wins(one.pause(name, "one"), other.pause(name, "other"))
-    await one_wins(one.resume(name), other.resume(name))
-    await one_wins(one.cancel(name), other.cancel(name))
+    await one.queue(name, ANNA)
+    await one_wins(one.pause(name, "one", ANNA), other.pause(name, "other", ANNA))
+    await one_wins(one.resume(name, ANNA), other.resume(name, ANNA))
+    await one_wins(one.cancel(name, ANNA), other.cancel(name, ANNA))
 
 
 async def test_two_who_approve_at_once_are_both_counted(new_service: NewService) -> None:
     services = [await new_service(), await new_service()]
     one, other = (store_of(service, approvals=2) for service in services)
     name = await in_review(one)
-    states = await asyncio.gather(one.approve(name, OTHER, draft().sha256), other.approve(name, THIRD, draft().sha256))
+    states = await asyncio.gather(
+        one.approve(name, OTHER, draft().sha256, BORIS), other.approve(name, THIRD, draft().sha256, CHEN)
+    )
     assert sorted(states) == ["approved", "review"]
 
 
@@ -248,11 +261,11 @@ async def test_two_who_approve_at_once_are_both_counted(new_service: NewService)
 )
 async def test_stopping_and_going_on_in_each_state(service: Service, state: str, possible: set[str]) -> None:
     store = store_of(service)
-    name = await store.create(draft(), AUTHOR)
+    name = await store.create(draft(), AUTHOR, ANNA)
     actions: dict[str, Callable[[], Awaitable[None]]] = {
-        "pause": lambda: store.pause(name, "why not"),
-        "resume": lambda: store.resume(name),
-        "cancel": lambda: store.cancel(name),
+        "pause": lambda: store.pause(name, "why not", ANNA),
+        "resume": lambda: store.resume(name, ANNA),
+        "cancel": lambda: store.cancel(name, ANNA),
     }
     for action, work in actions.items():
         sql = f"UPDATE broadcast SET state = '{state}', finished_at = NULL"
@@ -273,11 +286,11 @@ async def test_a_pause_says_why_until_it_ends(service: Service) -> None:
     await register_many(service, 1)
     store = store_of(service)
     name = await approved(store)
-    await store.queue(name)
-    await store.pause(name, "a mistake in line 3")
+    await store.queue(name, ANNA)
+    await store.pause(name, "a mistake in line 3", ANNA)
     why = "SELECT paused_by, pause_reason, resume_at FROM broadcast"
     assert await service.rows(why) == [("member", "a mistake in line 3", None)]
-    await store.resume(name)
+    await store.resume(name, ANNA)
     assert await service.rows(why) == [(None, None, None)]
 
 
@@ -285,8 +298,8 @@ async def test_a_long_reason_stops_a_broadcast_all_the_same(service: Service) ->
     await register_many(service, 1)
     store = store_of(service)
     name = await approved(store)
-    await store.queue(name)
-    await store.pause(name, "because " * 100)
+    await store.queue(name, ANNA)
+    await store.pause(name, "because " * 100, ANNA)
     assert await service.rows(STATE) == [("paused",)]
 
 
@@ -294,7 +307,7 @@ async def test_resuming_forgives_what_was_counted(service: Service) -> None:
     await register_many(service, 160)
     store, sender, clock = store_of(service), FakeSender(), Clock()
     name = await approved(store)
-    await store.queue(name)
+    await store.queue(name, ANNA)
     worker = new_worker(service.database, sender, clock)
     assert await worker.step(), "the canary"
     counts = {"delivered": 38, "bounced": 10, "complained": 2}
@@ -307,7 +320,7 @@ async def test_resuming_forgives_what_was_counted(service: Service) -> None:
     assert await service.rows("SELECT state, paused_by FROM broadcast") == [("paused", "canary")]
     await worker.supervise()
     assert not await worker.step()
-    await store.resume(name)
+    await store.resume(name, ANNA)
     forgiven = "forgiven_sent, forgiven_failed, forgiven_delivered, forgiven_bounced, forgiven_complained"
     assert await service.rows(f"SELECT state, {forgiven} FROM broadcast") == [("queued", 50, 0, 38, 10, 2)]
     await exhaust(worker)
@@ -351,7 +364,7 @@ async def test_to_other_people_it_is_another(service: Service) -> None:
 
 async def test_a_draft_of_the_board_is_no_repetition(service: Service) -> None:
     store = store_of(service, clock_at())
-    await store.create(draft(), AUTHOR)
+    await store.create(draft(), AUTHOR, ANNA)
     assert not (await store.queue_at_once(draft(), None)).repeated
 
 
@@ -371,7 +384,7 @@ async def test_what_was_cancelled_can_be_sent_again(service: Service) -> None:
     await register_many(service, 1)
     store = store_of(service, clock_at())
     first = await store.queue_at_once(draft(), None)
-    await store.cancel(first.uuid)
+    await store.cancel(first.uuid, ANNA)
     again = await store.queue_at_once(draft(), None)
     assert not again.repeated
     assert again.uuid != first.uuid

@@ -21,6 +21,7 @@ from sqlalchemy import Engine, create_engine, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from hostemr.errors import DatabaseUnavailable
+from hostemr.registration.board.audit import AuditLog
 from hostemr.registration.broadcasts.audience import CanarySize
 from hostemr.registration.broadcasts.draft import parse_draft
 from hostemr.registration.broadcasts.store import BroadcastStore
@@ -147,7 +148,8 @@ class KillRun:
 
     async def _queue(self) -> None:
         database = self._database()
-        store = BroadcastStore(database, canary=CanarySize(1, 50), approvals=1)
+        audit = AuditLog(bytes(32), database.dialect)
+        store = BroadcastStore(database, canary=CanarySize(1, 50), approvals=1, audit=audit)
         number = self._report.broadcasts = self._report.broadcasts + 1
         await store.queue_at_once(parse_draft({"title": f"Broadcast {number}", "contents": "Text"}, 1000), None)
         await database.close()

@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from hostemr.registration.board.audit import COMMAND_LINE
+from hostemr.registration.console import create_audit_log
 from hostemr.registration.feedback.erasure import Erasure, Holdings
 from hostemr.registration.keys import resolve_keys
 from hostemr.registration.schema import broadcast, delivery, subscriber
@@ -42,8 +44,13 @@ async def confirmations(service: Service) -> int:
     return int(count)
 
 
+def erasure_of(service: Service) -> Erasure:
+    keys = resolve_keys(service.settings)
+    return Erasure(service.database, keys, create_audit_log(keys, service.database))
+
+
 async def erase(service: Service, email: str = ADDRESS) -> Holdings:
-    erased = await Erasure(service.database, resolve_keys(service.settings)).erase(email.lower())
+    erased = await erasure_of(service).erase(email.lower(), COMMAND_LINE)
     assert erased is not None
     return erased
 

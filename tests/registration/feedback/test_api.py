@@ -161,7 +161,7 @@ async def test_a_complaint_or_a_bounce_is_not_undone_by_a_click(service: Service
     assert opted_out_at is not None
 
 
-@pytest.mark.parametrize("token", ["0" * 32, "x", "%ff", "' OR 1=1 --", "A" * 32, "0" * 5000])
+@pytest.mark.parametrize("token", ["0" * 32, "x", "%ff", "' OR 1=1 --", "A" * 32, "0" * 1500])
 async def test_unknown_links(service: Service, token: str) -> None:
     await registered(service)
     for path in (f"/unsubscribe/{token}", f"/unsubscribe/{token}/news", f"/subscribe/{token}"):

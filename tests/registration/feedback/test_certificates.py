@@ -21,8 +21,8 @@ from hostemr.registration.feedback.certificates import (
     MOST_KEPT,
     CertificateUnavailable,
     FetchedCertificates,
-    connect_with_tls,
 )
+from hostemr.registration.https_file import TIMEOUT_SECONDS, connect_with_tls
 from tests.peers.certificates import self_signed
 from tests.registration.feedback.signing import certificate, pem
 
@@ -211,7 +211,7 @@ async def test_a_server_that_answers_too_slowly(
 def test_the_real_connection_verifies_the_server() -> None:
     connection = connect_with_tls("sns.us-east-1.amazonaws.com")
     assert (connection.host, connection.port) == ("sns.us-east-1.amazonaws.com", 443)
-    assert connection.timeout == certificates.TIMEOUT_SECONDS
+    assert connection.timeout == TIMEOUT_SECONDS
     context = vars(connection)["_context"]
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname

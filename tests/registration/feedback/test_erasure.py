@@ -10,15 +10,27 @@ import pytest
 from sqlalchemy import Connection, insert, select, update
 
 from hostemr.errors import RefusedError
+from hostemr.registration.board.audit import COMMAND_LINE
+from hostemr.registration.console import create_audit_log
 from hostemr.registration.feedback.confirmation import request
-from hostemr.registration.feedback.erasure import Erasure, Holdings
+from hostemr.registration.feedback.desk import RegistrationDesk
+from hostemr.registration.feedback.erasure import Holdings
 from hostemr.registration.feedback.key_check import check_key
 from hostemr.registration.feedback.leftovers import remove_leftovers
 from hostemr.registration.feedback.suppression import address_hash
 from hostemr.registration.keys import resolve_keys
 from hostemr.registration.schema import delivery, installation, metadata, subscriber
 from tests.registration.conftest import NewService, Service
-from tests.registration.feedback.subscribers import ADDRESS, NOON, change, confirmations, deliver, erase, registered
+from tests.registration.feedback.subscribers import (
+    ADDRESS,
+    NOON,
+    change,
+    confirmations,
+    deliver,
+    erase,
+    erasure_of,
+    registered,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -32,6 +44,12 @@ async def everything(service: Service) -> str:
 
 async def test_nothing_is_left_that_names_anybody(service: Service) -> None:
     token = await registered(service)
+    keys = resolve_keys(service.settings)
+    desk = RegistrationDesk(service.database, create_audit_log(keys, service.database))
+    await change(service, status="bounced")
+    [(number,)] = await service.rows("SELECT id FROM subscriber")
+    await desk.enable(number, f"{ADDRESS} wrote to us", "member:7")
+    await desk.export(ADDRESS, keys.suppression, "member:7")
     [(product_id, client_hash)] = await service.rows(
         "SELECT product_id, client_hash FROM installation ORDER BY id DESC LIMIT 1"
     )
@@ -44,6 +62,7 @@ async def test_nothing_is_left_that_names_anybody(service: Service) -> None:
     assert await confirmations(service) == 1
     assert await erase(service) == Holdings("opted_out", suppressed=True, installations=3, deliveries=2)
     kept = await everything(service)
+    assert "registration.erase" in kept, "the audit log is looked through too"
     for name in (ADDRESS, token, product_id, "docker", "7.0.3"):
         assert name not in kept
     assert kept.count("other@clinic.example.org") == 2, "its email and its email_key"
@@ -64,14 +83,14 @@ async def test_nothing_is_left_that_names_anybody(service: Service) -> None:
 
 
 async def test_an_address_can_be_erased_again_and_again(service: Service) -> None:
-    erasure = Erasure(service.database, resolve_keys(service.settings))
-    assert await erasure.erase(ADDRESS) is None
+    erasure = erasure_of(service)
+    assert await erasure.erase(ADDRESS, COMMAND_LINE) is None
     await registered(service)
     await change(service, status="complained")
     for _ in range(3):
         assert await erasure.holdings(ADDRESS) == Holdings("complained", suppressed=True, installations=1, deliveries=0)
         assert await erase(service) == Holdings("complained", suppressed=True, installations=1, deliveries=0)
-        assert await erasure.erase(ADDRESS) is None
+        assert await erasure.erase(ADDRESS, COMMAND_LINE) is None
         assert await erasure.holdings(ADDRESS) is None
         await registered(service)
     assert await service.rows("SELECT status FROM subscriber ORDER BY id") == [("erased",)] * 3 + [("complained",)]
@@ -110,7 +129,7 @@ async def test_another_key_is_refused_once_an_address_was_erased(new_service: Ne
         await erase(other, "other@clinic.example.org")
     if wrong:
         with pytest.raises(RefusedError, match="is not the key"):
-            await Erasure(other.database, resolve_keys(other.settings)).holdings("other@clinic.example.org")
+            await erasure_of(other).holdings("other@clinic.example.org")
     assert await right.rows("SELECT COUNT(*) FROM subscriber WHERE status = 'active'") == [(1,)]
 
 
@@ -137,7 +156,7 @@ async def test_registering_while_it_is_erased(new_service: NewService, status: s
     async def erasing(service: Service, email: str) -> None:
         for _ in range(2):
             await asyncio.sleep(0.002)
-            await Erasure(service.database, keys).erase(email)
+            await erasure_of(service).erase(email, COMMAND_LINE)
 
     for turn in range(8):
         email = f"user{turn}@clinic.example.org"

@@ -21,6 +21,7 @@ from starlette.routing import Router
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from hostemr.deployment.registration_events import SNS_REFUSED_EVENT
 from hostemr.errors import DatabaseUnavailable
 from hostemr.registration.context import RequestContext
 from hostemr.registration.feedback.certificates import CertificateSource, FetchedCertificates
@@ -87,6 +88,12 @@ class Endpoint:
     certificates: FakeCertificates
     confirmer: FakeConfirmer
     sink: FakeSink
+    metrics: Metrics
+
+    @property
+    def refused(self) -> float:
+        value: float = self.metrics.sns_refused._value.get()
+        return value
 
     async def post(self, body: bytes, path: str = PATH, **headers: str) -> httpx.Response:
         sent = {"content-type": "text/plain; charset=UTF-8", "user-agent": "Amazon Simple Notification Service Agent"}
@@ -96,12 +103,12 @@ class Endpoint:
 @pytest.fixture
 async def endpoint(anyio_backend: str) -> AsyncIterator[Endpoint]:
     certificates, confirmer, sink = FakeCertificates(certificate()), FakeConfirmer(), FakeSink()
-    verifier = MessageVerifier((TOPIC,), certificates, lambda: NOW)
-    router = Router(sns_routes(verifier, confirmer, sink), redirect_slashes=False)
-    app = RequestContext(router, metrics=Metrics(), proxy_hops=0)
+    verifier, metrics = MessageVerifier((TOPIC,), certificates, lambda: NOW), Metrics()
+    router = Router(sns_routes(verifier, confirmer, sink, metrics), redirect_slashes=False)
+    app = RequestContext(router, metrics=metrics, proxy_hops=0)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
-        yield Endpoint(client, certificates, confirmer, sink)
+        yield Endpoint(client, certificates, confirmer, sink, metrics)
 
 
 @contextmanager
@@ -134,6 +141,7 @@ async def test_feedback_is_applied(endpoint: Endpoint, version: str, path: str) 
     )
     assert (reply.status_code, reply.json()) == (200, {"status": "ok"})
     [(message_id, [event])] = endpoint.sink.applied.items()
+    assert endpoint.refused == 0
     assert message_id == notification()["MessageId"]
     assert (event.kind, event.addresses, event.recipient) == ("bounced", ("admin@clinic.example.com",), 4711)
 
@@ -224,7 +232,9 @@ async def test_refusals_are_alike_and_change_nothing(endpoint: Endpoint, body: b
         "message": "This is no message that is accepted here.",
         "requestId": "",
     }
-    assert [line["reason"] for line in lines if line["log_level"] == "warning"] == [reason]
+    warnings = [line for line in lines if line["log_level"] == "warning"]
+    assert [(line["event"], line["reason"]) for line in warnings] == [(SNS_REFUSED_EVENT, reason)]
+    assert endpoint.refused == 1
     assert endpoint.sink.applied == {}
     assert endpoint.confirmer.confirmed == []
 
@@ -358,7 +368,7 @@ async def test_the_real_confirmer_signs_its_call_for_the_region_of_the_topic(
 
 async def test_the_limit_of_the_body_can_be_set() -> None:
     verifier = MessageVerifier((TOPIC,), FakeCertificates(certificate()), lambda: NOW + timedelta(hours=1))
-    router = Router(sns_routes(verifier, FakeConfirmer(), FakeSink(), 10))
+    router = Router(sns_routes(verifier, FakeConfirmer(), FakeSink(), Metrics(), 10))
     transport = httpx.ASGITransport(RequestContext(router, metrics=Metrics(), proxy_hops=0))
     async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
         assert (await client.post(PATH, content=b"x" * 11)).status_code == 413

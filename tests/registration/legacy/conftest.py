@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
 
 from hostemr.registration.database import Database
 from hostemr.registration.environment import load_settings
@@ -18,6 +17,7 @@ from hostemr.registration.legacy.service import ImportService, Summary
 from hostemr.registration.legacy.source import open_source
 from hostemr.registration.legacy.store import LegacyStore
 from hostemr.registration.migrate import migrate
+from tests.registration.migrated import fill, plain_engine
 
 REPORT = "rejected.csv"
 SUBSCRIBERS = "SELECT email, email_key, status, source FROM subscriber ORDER BY email_key"
@@ -37,7 +37,7 @@ class State:
 
 def run_sql(url: str, *statements: str) -> list[tuple[Any, ...]]:
     """Run statements on a database; the rows of the last one, if it has any."""
-    engine = create_engine(url)
+    engine = plain_engine(url)
     with engine.begin() as connection:
         for statement in statements:
             result = connection.exec_driver_sql(statement)
@@ -63,6 +63,7 @@ def mysql_dump(*rows: tuple[str, str], header: str = "") -> str:
 
 async def open_database(url: str) -> Database:
     """A migrated database."""
+    fill(url)
     database = Database(load_settings({"DB_CONN_STR": url}))
     await migrate(database)
     return database

@@ -16,6 +16,8 @@ import anyio
 import pytest
 
 from hostemr.errors import DatabaseUnavailable, RefusedError
+from hostemr.registration.board.audit import COMMAND_LINE
+from hostemr.registration.console import create_audit_log
 from hostemr.registration.database import Database
 from hostemr.registration.environment import load_settings
 from hostemr.registration.feedback.erasure import Erasure
@@ -318,7 +320,8 @@ async def test_who_was_erased_keeps_what_they_chose(
     database = Database(load_settings({"DB_CONN_STR": database_url}))
     keys = resolve_keys(load_settings({"DB_CONN_STR": database_url, "HOSTEMR_SECRET_KEY": "a key for the tests"}))
     for _ in range(2):
-        assert await Erasure(database, keys).erase("out@example.org")
+        erasure = Erasure(database, keys, create_audit_log(keys, database))
+        assert await erasure.erase("out@example.org", COMMAND_LINE)
         with pytest.raises(RefusedError, match="HOSTEMR_SECRET_KEY"):
             await run_import(source)
         takeovers = [examine(LegacyRow("", U, "Out@example.org")), examine(LegacyRow("", V, "in@example.org"))]

@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, or_, select, update
 
+from hostemr.registration.column_types import UTCDateTime
 from hostemr.registration.links import Category
 from hostemr.registration.opted_in import opted_in
-from hostemr.registration.schema import UTCDateTime, broadcast, chunk, delivery, installation, subscriber
+from hostemr.registration.schema import broadcast, chunk, delivery, installation, subscriber
 
 CHUNK_RECIPIENTS = 50
 """Recipients of one chunk: the most that one SendBulkEmail of Amazon SES takes (SES API v2 reference)."""

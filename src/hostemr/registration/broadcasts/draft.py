@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -17,6 +17,14 @@ Severity = Literal["critical", "high", "medium", "low"]
 FORMATS: tuple[Format, ...] = ("text", "markdown", "html")
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low")
 FIELDS = ("title", "contents", "format", "category", "severity", "fixed_version")
+
+
+class InvalidDraft(InvalidEmailMessage):
+    """What a broadcast cannot be. `problems` says of each field, by its name, what is wrong with it."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(" ".join(problems.values()))
+        self.problems = dict(problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +59,42 @@ class Draft:
 def parse_draft(fields: Mapping[str, Any], longest_contents: int) -> Draft:
     """Check the fields title, contents, format (text), category (security), severity and fixed_version.
 
-    Raises InvalidEmailMessage, which names everything that is wrong with them.
+    Raises InvalidDraft, which names everything that is wrong with them.
     """
-    problems: list[str] = []
+    problems: dict[str, str] = {}
     values = {name: _text(fields, name, problems) for name in FIELDS}
-    title = values["title"]
-    for check in (
-        lambda: check_title(title),
-        lambda: check_contents(values["contents"], longest_contents),
-        lambda: _one_of("format", values["format"], FORMATS),
-        lambda: _one_of("category", values["category"], CATEGORIES),
-        lambda: _one_of("severity", values["severity"], SEVERITIES),
-        lambda: _version(values["fixed_version"]),
-    ):
+    checks: dict[str, Callable[[str], object]] = {
+        "title": check_title,
+        "contents": lambda contents: check_contents(contents, longest_contents),
+        "format": lambda value: _one_of("format", value, FORMATS),
+        "category": lambda value: _one_of("category", value, CATEGORIES),
+        "severity": lambda value: _one_of("severity", value, SEVERITIES),
+        "fixed_version": _version,
+    }
+    for name, check in checks.items():
         try:
-            check()
+            check(values[name])
         except InvalidEmailMessage as error:
-            problems.append(error.message)
+            # Of one field both are told: that it is no text, and what follows from that.
+            problems[name] = f"{problems[name]} {error.message}" if name in problems else error.message
     if problems:
-        raise InvalidEmailMessage(" ".join(problems))
+        raise InvalidDraft(problems)
     content_format = cast("Format", values["format"] or "text")
     category = cast("Category", values["category"] or "security")
-    title = check_title(title)
+    title = check_title(values["title"])
     severity = cast("Severity | None", values["severity"] or None)
     fixed_version = values["fixed_version"].strip() or None
+    try:
+        rendered = render(
+            title=title,
+            contents=values["contents"],
+            format=content_format,
+            category=category,
+            severity=severity,
+            fixed_version=fixed_version,
+        )
+    except InvalidEmailMessage as error:
+        raise InvalidDraft({"contents": error.message}) from error
     return Draft(
         title=title,
         contents=values["contents"],
@@ -82,23 +102,16 @@ def parse_draft(fields: Mapping[str, Any], longest_contents: int) -> Draft:
         category=category,
         severity=severity,
         fixed_version=fixed_version,
-        rendered=render(
-            title=title,
-            contents=values["contents"],
-            format=content_format,
-            category=category,
-            severity=severity,
-            fixed_version=fixed_version,
-        ),
+        rendered=rendered,
     )
 
 
-def _text(fields: Mapping[str, Any], name: str, problems: list[str]) -> str:
+def _text(fields: Mapping[str, Any], name: str, problems: dict[str, str]) -> str:
     value = fields.get(name)
     if value is None:
         return ""
     if not isinstance(value, str):
-        problems.append(f"{name} is not a text.")
+        problems[name] = f"{name} is not a text."
         return ""
     return value
 

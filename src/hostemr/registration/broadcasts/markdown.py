@@ -21,7 +21,6 @@ MOST_BRACKETS = 1_000
 
 _BLOCKS = HEADINGS | {"blockquote", "li", "ol", "p", "td", "th", "ul"}
 _ALIGNMENT = re.compile("text-align:(left|center|right)")
-_BRACKETS = re.compile(r"\[+")
 
 
 def markdown_html(contents: str) -> str:

@@ -62,9 +62,11 @@ ATTRIBUTES = {
 _FOR_SANITISER = {tag: set(values) for tag, values in ATTRIBUTES.items()}
 
 _TAG_NAME = re.compile(r"</?([A-Za-z][^\s/>]*+)")
-_ATTRIBUTE = re.compile(
-    r"""[\s/]*+(=?[^\s/>=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|(?!["'])([^\s>]*+)))?+(?!\s*+=)"""
-)
+# One pattern for name and value would need a possessive group that captures, in which Python before 3.11.5, Debian's
+# among them, is wrong (https://github.com/python/cpython/issues/101955).
+_ATTRIBUTE_NAME = re.compile(r"[\s/]*+(=?[^\s/>=]++)")
+_ATTRIBUTE_VALUE = re.compile(r"""\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|(?!["'])([^\s>]*+))""")
+_EQUALS = re.compile(r"\s*+=")
 _TAG_END = re.compile(r"[\s/]*+>")
 
 _ENDED_BY_BLOCK = (frozenset({"p"}), (BLOCKS | TABLE_PARTS) - {"p"})
@@ -182,12 +184,17 @@ def _after(fragment: str, end: re.Pattern[str], position: int, what: str) -> int
 
 def _attributes(fragment: str, position: int) -> tuple[dict[str, str], int]:
     attributes: dict[str, str] = {}
-    while found := _ATTRIBUTE.match(fragment, position):
-        value = next((one for one in found.groups()[1:] if one is not None), "")
-        attributes.setdefault(found[1].lower(), html.unescape(value))
-        position = found.end()
-    if end := _TAG_END.match(fragment, position):
-        return attributes, end.end()
+    while found := _ATTRIBUTE_NAME.match(fragment, position):
+        value = _ATTRIBUTE_VALUE.match(fragment, found.end())
+        end = (value or found).end()
+        if _EQUALS.match(fragment, end):
+            # A value that does not end, or two of them.
+            break
+        text = next((one for one in value.groups() if one is not None), "") if value else ""
+        attributes.setdefault(found[1].lower(), html.unescape(text))
+        position = end
+    if closed := _TAG_END.match(fragment, position):
+        return attributes, closed.end()
     raise _unfinished(fragment, position, "tag")
 
 

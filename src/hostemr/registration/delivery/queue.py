@@ -78,6 +78,7 @@ class DeliveryQueue:
         self._clock = clock
         self._letters = Letters()
         self._claims = 0
+        self._failed = 0
         # Where the last chunk of a broadcast was found: those before it are done, most likely.
         self._reached: dict[int, int] = {}
         self._statements = QueueStatements(database)
@@ -102,7 +103,16 @@ class DeliveryQueue:
 
         False where the lease was lost. Then only what is certain is kept: who was sent to.
         """
-        return await self._database.write(lambda connection: self._record(connection, claim, tried, last=last))
+        recorded = await self._database.write(lambda connection: self._record(connection, claim, tried, last=last))
+        if recorded:
+            # Not within the transaction, which may be run again.
+            self._failed += sum(self._fate(claim, recipient, outcome)[0] == "failed" for recipient, outcome in tried)
+        return recorded
+
+    def take_failed(self) -> int:
+        """How many recipients this worker has given up since it was last asked."""
+        failed, self._failed = self._failed, 0
+        return failed
 
     async def release(self, claim: Claim, *, after_seconds: float = 0.0) -> None:
         """Give back a chunk of which nothing more was sent than was recorded."""
@@ -233,7 +243,12 @@ class DeliveryQueue:
             # All at once, and nobody else told anything of this chunk meanwhile: the counts are known.
             sent, failed = held.sent + states["sent"], held.failed + states["failed"]
             self._statements.close.execute(
-                connection, broadcast=claim.broadcast_id, chunk=claim.number, new_sent=sent, new_failed=failed
+                connection,
+                broadcast=claim.broadcast_id,
+                chunk=claim.number,
+                new_sent=sent,
+                new_failed=failed,
+                settled=sql_time(now),
             )
             return True
         values: dict[str, Any] = {"lease_until": now + self._lease}
@@ -249,10 +264,17 @@ class DeliveryQueue:
 
     def _after(self, claim: Claim, outcomes: Sequence[Outcome], pending: int, now: datetime) -> dict[str, Any]:
         if not pending:
-            return {"state": "done", "due_at": None, **NO_LEASE}
+            return {"state": "done", "due_at": None, "settled_at": now, **NO_LEASE}
         if any(outcome.state == "ambiguous" for outcome in outcomes):
             return self._ambiguous(now)
         return {"state": "pending", "due_at": now + timedelta(seconds=back_off_seconds(claim.tries)), **NO_LEASE}
+
+    def _fate(self, claim: Claim, recipient: Recipient, outcome: Outcome) -> tuple[str, str | None, int]:
+        """The state of a recipient's delivery after this outcome, its error, and how often it was tried."""
+        attempts = claim.attempts[recipient.number] + (outcome.cause is None)
+        if outcome.state == "retry" and attempts >= self._most_attempts:
+            return "failed", f"given up after {attempts} attempts: {outcome.error}", attempts
+        return outcome.state if outcome.state in {"sent", "failed"} else "pending", outcome.error, attempts
 
     def _write(
         self, connection: Connection, claim: Claim, tried: Sequence[tuple[Recipient, Outcome]], now: datetime
@@ -261,10 +283,7 @@ class DeliveryQueue:
         states: list[str] = []
         at = sql_time(now)
         for recipient, outcome in tried:
-            attempts = claim.attempts[recipient.number] + (outcome.cause is None)
-            state, error = outcome.state if outcome.state in {"sent", "failed"} else "pending", outcome.error
-            if outcome.state == "retry" and attempts >= self._most_attempts:
-                state, error = "failed", f"given up after {attempts} attempts: {error}"
+            state, error, attempts = self._fate(claim, recipient, outcome)
             states.append(state)
             rows.append(
                 (

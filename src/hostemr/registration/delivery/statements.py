@@ -117,6 +117,7 @@ class QueueStatements:
                 lease_until=None,
                 sent=bindparam("new_sent"),
                 failed=bindparam("new_failed"),
+                settled_at=bindparam("settled"),
             ),
             dialect,
         )

@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 
 import structlog
 
+from hostemr.deployment.registration_events import QUEUE_EVENT, QUEUE_FAILED, QUEUE_INTERVAL_SECONDS
 from hostemr.errors import DatabaseUnavailable, OutsideWorldError, RefusedError
 from hostemr.registration.delivery.letters import ContentChanged
 from hostemr.registration.delivery.queue import Claim, DeliveryQueue, back_off_seconds
+from hostemr.registration.delivery.queue_report import QueueReport
 from hostemr.registration.delivery.rate import SendRate
 from hostemr.registration.delivery.sender import (
     Outcome,
@@ -63,6 +65,8 @@ class Worker:
         metrics: Metrics,
         pace: Pace,
         questions: ConfirmationStore | None = None,
+        report: QueueReport | None = None,
+        beat: Callable[[], None] | None = None,
     ) -> None:
         self._queue = queue
         self._supervision = supervision
@@ -71,6 +75,8 @@ class Worker:
         self._metrics = metrics
         self._pace = pace
         self._questions = questions
+        self._report = report
+        self._beat = beat
         self._stopping = asyncio.Event()
         self._log = structlog.get_logger("hostemr.delivery")
 
@@ -83,7 +89,7 @@ class Worker:
         await self._until_it_works(self.supervise)
         lanes = [self._repeat(self.step) for _ in range(self._pace.lanes)]
         try:
-            await asyncio.gather(self._repeat(self.supervise), *lanes)
+            await asyncio.gather(self._repeat(self.supervise), self._repeat(self.tell), *lanes)
         finally:
             await self._sender.close()
 
@@ -111,6 +117,13 @@ class Worker:
         if self._questions is not None:
             await self._ask_people(self._questions)
         return False
+
+    async def tell(self) -> bool:
+        """Say in the log how the queue stands, then wait for the next time."""
+        if self._report is not None:
+            self._log.info(QUEUE_EVENT, **await self._report.standing(), **{QUEUE_FAILED: self._queue.take_failed()})
+        await self._pause(QUEUE_INTERVAL_SECONDS)
+        return True
 
     async def _ask_people(self, questions: ConfirmationStore) -> None:
         """Ask those who registered again whether they want mail again."""
@@ -258,6 +271,8 @@ class Worker:
 
     async def _guarded(self, work: Callable[[], Awaitable[bool]]) -> bool:
         """Run one piece of work; False where it could not be done."""
+        if self._beat is not None:
+            self._beat()
         try:
             if not await work():
                 await self._pause(IDLE_SECONDS)

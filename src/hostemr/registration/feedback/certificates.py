@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import closing
-from http.client import HTTPException, HTTPSConnection
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import structlog
 from cryptography import x509
 
 from hostemr.errors import OutsideWorldError
+from hostemr.registration.https_file import Connect, NotFetched, connect_with_tls, fetch_file
 
-TIMEOUT_SECONDS = 5
-"""How long one step of a fetch may take: connecting, or the next bytes."""
 LONGEST_FETCH_SECONDS = 10
 """SNS itself waits for some 15 seconds (sns/latest/dg/SendMessageToHttp.prepare.html)."""
 MOST_BYTES = 65_536
 MOST_KEPT = 16
 MOST_FETCHES = 4
-
-Connect = Callable[[str], HTTPSConnection]
 
 
 class CertificateUnavailable(OutsideWorldError):
@@ -40,11 +32,6 @@ class CertificateSource(Protocol):
     async def get(self, url: str) -> x509.Certificate:
         """The certificate at a URL that was found to be one of SNS's. Raises CertificateUnavailable."""
         ...
-
-
-def connect_with_tls(host: str) -> HTTPSConnection:
-    """A connection to port 443 that verifies the server's certificate against the system's CAs."""
-    return HTTPSConnection(host, timeout=TIMEOUT_SECONDS, context=ssl.create_default_context())
 
 
 class FetchedCertificates:
@@ -98,19 +85,12 @@ class FetchedCertificates:
 
 def fetch_certificate(url: str, connect: Connect) -> x509.Certificate:
     """Fetch the PEM certificate at an https URL. Raises CertificateUnavailable for all but a small 200."""
-    parts = urlsplit(url)
     try:
-        with closing(connect(parts.netloc)) as connection:
-            connection.request("GET", parts.path, headers={"Accept": "*/*", "User-Agent": "hostemr"})
-            with connection.getresponse() as response:
-                body = response.read(MOST_BYTES + 1)
-        if response.status != 200:
-            raise _unavailable(f"HTTP status {response.status}")
-        if len(body) > MOST_BYTES:
-            raise _unavailable(f"more than {MOST_BYTES} bytes")
-        return x509.load_pem_x509_certificate(body)
-    except (OSError, HTTPException, ValueError) as error:
-        raise _unavailable(f"{type(error).__name__}: {error}") from error
+        return x509.load_pem_x509_certificate(fetch_file(url, connect, MOST_BYTES))
+    except NotFetched as error:
+        raise _unavailable(str(error)) from error
+    except ValueError as error:
+        raise _unavailable(f"ValueError: {error}") from error
 
 
 def _unavailable(detail: str) -> CertificateUnavailable:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select, update
 
 from hostemr.errors import RefusedError
+from hostemr.registration.board.audit import AuditLog
 from hostemr.registration.database import Database
 from hostemr.registration.feedback import key_check, suppression
 from hostemr.registration.keys import Keys
@@ -31,7 +32,7 @@ class Erasure:
     """`holdings` and `erase`. Without a key it raises RefusedError: nobody would know who had opted out."""
 
     def __init__(
-        self, database: Database, keys: Keys, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, database: Database, keys: Keys, audit: AuditLog, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         if keys.suppression is None:
             message = "Without HOSTEMR_SECRET_KEY an erased address would get mail again, although its owner opted out."
@@ -39,6 +40,7 @@ class Erasure:
                 message, hint="set it on every server first, and then here; development's is in the file secret-key"
             )
         self._database = database
+        self._audit = audit
         self._key = keys.suppression
         self._clock = clock
 
@@ -53,15 +55,16 @@ class Erasure:
         async with self._database.read() as connection:
             return await connection.run_sync(work)
 
-    async def erase(self, email_key: str) -> Holdings | None:
+    async def erase(self, email_key: str, actor: str) -> Holdings | None:
         """Remove everything of an address, and answer what it was; None where it is not known.
 
-        The row stays without a name, so that past broadcasts keep their figures. Raises RefusedError
-        where another key than this was used before.
+        `actor` is who does it, as the audit log names them. The row stays without a name, so that
+        past broadcasts keep their figures. Raises RefusedError where another key than this was used
+        before.
         """
-        return await self._database.write(lambda connection: self._erase(connection, email_key))
+        return await self._database.write(lambda connection: self._erase(connection, email_key, actor))
 
-    def _erase(self, connection: Connection, email_key: str) -> Holdings | None:
+    def _erase(self, connection: Connection, email_key: str, actor: str) -> Holdings | None:
         key_check.remember(connection, self._database.dialect, self._key)
         found = connection.execute(
             select(subscriber).where(subscriber.c.email_key == email_key).with_for_update()
@@ -92,6 +95,15 @@ class Erasure:
             update(delivery)
             .where(delivery.c.broadcast_id.in_(broadcasts), delivery.c.subscriber_id == found.id)
             .values(provider_id=None, error=None)
+        )
+        self._audit.append(
+            connection,
+            actor,
+            "registration.erase",
+            f"registration:{found.id}",
+            installations=holdings.installations,
+            deliveries=holdings.deliveries,
+            suppressed=holdings.suppressed,
         )
         return holdings
 

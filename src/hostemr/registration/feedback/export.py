@@ -18,10 +18,11 @@ async def export(database: Database, email_key: str, key: bytes | None) -> dict[
     Of an erased address only the suppression is left, which is found with the key, Keys.suppression.
     """
     async with database.read() as connection:
-        return await connection.run_sync(lambda plain: _export(plain, email_key, key))
+        return await connection.run_sync(lambda plain: export_of(plain, email_key, key))
 
 
-def _export(connection: Connection, email_key: str, key: bytes | None) -> dict[str, Any] | None:
+def export_of(connection: Connection, email_key: str, key: bytes | None) -> dict[str, Any] | None:
+    """As `export`, within a transaction."""
     kept: list[dict[str, Any]] = []
     if key is not None:
         hashed = address_hash(key, email_key)

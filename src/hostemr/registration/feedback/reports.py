@@ -83,7 +83,9 @@ class FeedbackReports:
                     self._apply_to(connection, event, row.broadcast_id, row.subscriber_id)
             counts, pending = count_deliveries(connection, broadcast_id, number)
             # Everyone of an ambiguous chunk is accounted for: it need not be waited for any longer.
-            closed = {"state": "done", "due_at": None} if held.state == "ambiguous" and not pending else {}
+            closed: dict[str, Any] = {}
+            if held.state == "ambiguous" and not pending:
+                closed = {"state": "done", "due_at": None, "settled_at": self._clock()}
             connection.execute(update(chunk).where(of_chunk).values(counts | closed))
         return len(found)
 
@@ -125,12 +127,14 @@ class FeedbackReports:
             some = and_(who, subscriber.c.soft_bounces > 0)
             connection.execute(update(subscriber).where(some).values(soft_bounces=0))
         elif kind == "soft_bounce":
-            connection.execute(update(subscriber).where(who).values(soft_bounces=subscriber.c.soft_bounces + 1))
+            # Of one that bounced for good the count stays: it tells why mail was stopped.
+            counting = and_(who, subscriber.c.status != "bounced")
+            connection.execute(update(subscriber).where(counting).values(soft_bounces=subscriber.c.soft_bounces + 1))
             often = and_(who, subscriber.c.soft_bounces >= self._soft_bounce_limit, subscriber.c.status == "active")
             connection.execute(update(subscriber).where(often).values(status="bounced"))
         elif kind == "bounced":
             active = and_(who, subscriber.c.status == "active")
-            connection.execute(update(subscriber).where(active).values(status="bounced"))
+            connection.execute(update(subscriber).where(active).values(status="bounced", soft_bounces=0))
         else:
             # Also who had opted out: registering again must not bring back somebody who complained.
             there = and_(who, subscriber.c.status != "erased")

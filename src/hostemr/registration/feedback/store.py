@@ -59,16 +59,10 @@ class OptOutStore:
         The subscriber is named by token or by address. The will of somebody whose address bounced
         is kept too: the bounce can be undone one day.
         """
-        stopped_at = OPTED_OUT_AT[category] if category else subscriber.c.opted_out_at
-        values: dict[str, Any] = {stopped_at.name: self._clock()}
-        if category is None:
-            values["status"] = case((subscriber.c.status == "active", "opted_out"), else_=subscriber.c.status)
-        opt_out = (
-            update(subscriber)
-            .where(_named(token, email_key), subscriber.c.status != "opted_out", stopped_at.is_(None))
-            .values(values)
+        now = self._clock()
+        return await self._database.write_each(
+            lambda connection: stop_mail(connection, now, token=token, email_key=email_key, category=category)
         )
-        return await self._database.write_each(lambda connection: connection.execute(opt_out).rowcount) == 1
 
     async def resume(self, token: str) -> bool:
         """Send everything again; False, and nothing done, after a bounce or a complaint."""
@@ -87,6 +81,27 @@ class OptOutStore:
             return True
 
         return await self._database.write(work)
+
+
+def stop_mail(
+    connection: Connection,
+    now: datetime,
+    *,
+    token: str | None = None,
+    email_key: str | None = None,
+    category: Category | None = None,
+) -> bool:
+    """OptOutStore.opt_out as one statement."""
+    stopped_at = OPTED_OUT_AT[category] if category else subscriber.c.opted_out_at
+    values: dict[str, Any] = {stopped_at.name: now}
+    if category is None:
+        values["status"] = case((subscriber.c.status == "active", "opted_out"), else_=subscriber.c.status)
+    opt_out = (
+        update(subscriber)
+        .where(_named(token, email_key), subscriber.c.status != "opted_out", stopped_at.is_(None))
+        .values(values)
+    )
+    return connection.execute(opt_out).rowcount == 1
 
 
 def _named(token: str | None, email_key: str | None) -> ColumnElement[bool]:

@@ -26,6 +26,9 @@ def keep(connection: Connection, dialect: str, key: bytes, found: Any, now: date
     if found.status == "active" and found.security_opted_out_at is None and found.news_opted_out_at is None:
         return False
     row = {name: getattr(found, name) for name in KEPT}
+    if found.status == "bounced" and found.opted_out_at is not None:
+        # A bounce can be undone by the board, and would then bring mail to somebody who does not want it.
+        row["status"] = "opted_out"
     row |= {"address_hash": address_hash(key, found.email_key), "created_at": now}
     statement = upsert(
         dialect, suppression, ("address_hash",), lambda new: {name: new[name] for name in (*KEPT, "created_at")}

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from hostemr.deployment.registration_events import SNS_REFUSED_EVENT
 from hostemr.errors import OutsideWorldError
 from hostemr.registration.bodies import read_body
 from hostemr.registration.feedback.events import FeedbackSink, NotFeedback, events_of
@@ -21,9 +22,10 @@ from hostemr.registration.feedback.sns import (
     SubscriptionConfirmation,
 )
 from hostemr.registration.headers import header
+from hostemr.registration.metrics import Metrics
 from hostemr.registration.replies import JSONReply
 from hostemr.registration.routes import routes_for
-from hostemr.registration.settings import TOPIC_ARN
+from hostemr.registration.setting_values import TOPIC_ARN
 
 PATH = "/api/feedback/ses"
 MOST_BODY_BYTES = 300_000
@@ -81,10 +83,11 @@ def sns_routes(
     verifier: MessageVerifier,
     confirmer: SubscriptionConfirmer,
     sink: FeedbackSink,
+    metrics: Metrics,
     body_bytes: int = MOST_BODY_BYTES,
 ) -> list[BaseRoute]:
     """The route of this feature."""
-    return [*routes_for(PATH, _Webhook(verifier, confirmer, sink, body_bytes).receive, "POST")]
+    return [*routes_for(PATH, _Webhook(verifier, confirmer, sink, metrics, body_bytes).receive, "POST")]
 
 
 class _Webhook:
@@ -95,11 +98,17 @@ class _Webhook:
     """
 
     def __init__(
-        self, verifier: MessageVerifier, confirmer: SubscriptionConfirmer, sink: FeedbackSink, body_bytes: int
+        self,
+        verifier: MessageVerifier,
+        confirmer: SubscriptionConfirmer,
+        sink: FeedbackSink,
+        metrics: Metrics,
+        body_bytes: int,
     ) -> None:
         self._verifier = verifier
         self._confirmer = confirmer
         self._sink = sink
+        self._metrics = metrics
         self._body_bytes = body_bytes
         self._log = structlog.get_logger("hostemr.feedback")
 
@@ -124,7 +133,8 @@ class _Webhook:
             if header(request.scope, b"x-amz-sns-rawdelivery") == "true":
                 reason += "; raw message delivery is on, which carries no signature"
             known_form = topic_arn if TOPIC_ARN.fullmatch(topic_arn) else ""
-            self._log.warning("message to the SNS endpoint refused", reason=reason, topic_arn=known_form)
+            self._metrics.sns_refused.inc()
+            self._log.warning(SNS_REFUSED_EVENT, reason=reason, topic_arn=known_form)
             raise
 
     async def _take(self, notification: Notification) -> None:

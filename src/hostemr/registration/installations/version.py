@@ -39,6 +39,14 @@ class Version:
         return (number * 2 + self.released) * 10_000 + self.real_patch
 
 
+def text_of_order(order: int) -> str:
+    """The version that has this `order`; which tag a version before its release had is not in it."""
+    number, real_patch = divmod(order, 10_000)
+    number, released = divmod(number, 2)
+    text = f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}{'' if released else '-dev'}"
+    return f"{text} ({real_patch})" if real_patch else text
+
+
 def printable(text: str, length: int = LONGEST_TEXT) -> str | None:
     """What is kept of a text that a client sent about itself: printable and cut to `length`; None if nothing is.
 

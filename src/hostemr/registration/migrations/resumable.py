@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context, op
 
-from hostemr.registration.schema import OPTIONS
+from hostemr.registration.column_types import OPTIONS
 
 
 def create_table(name: str, *elements: Any) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from hostemr.registration.column_types import Identity, UTCDateTime, exact, exact_name, exact_text
 from hostemr.registration.migrations.resumable import add_columns, create_index, create_table
-from hostemr.registration.schema import Identity, UTCDateTime, exact, exact_name, exact_text
 
 revision = "0002"
 down_revision = "0001"

@@ -1,0 +1,1 @@
+"""Advisories that were sent, for everyone: pages and a feed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -26,23 +25,12 @@ PROGRAMS = {
 
 
 @pytest.fixture(scope="session")
-def empty_database() -> Iterator[Path]:
+def empty_database() -> Path:
     """A data directory of MariaDB as it is made, to be copied."""
     for program, package in PROGRAMS.items():
         if mariadb.find_program(program) is None:
             pytest.skip(f"needs {package}")
-    with tempfile.TemporaryDirectory(prefix="hostemr-datadir-", dir=mariadb.memory()) as folder:
-        command = ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", "--user=root", "--skip-test-db"]
-        done = subprocess.run(
-            [*command, "--auth-root-authentication-method=normal"],
-            # Two that run at once would take each other's temporary tables.
-            env={**os.environ, "TMPDIR": folder},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        yield Path(folder) / "data"
+    return mariadb.empty()
 
 
 @pytest.fixture(scope="session")

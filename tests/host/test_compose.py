@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # cfn-lint's; the stubs are no dependency of ours
+import yaml
 
 from hostemr.errors import SettingsError
 from hostemr.host.compose import (

@@ -303,7 +303,12 @@ def test_a_file_that_never_rests_is_copied_and_reported(tmp_path: Path) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        copied = snapshot(source, tmp_path / "copy")
+        # On a busy machine the writer itself may rest for as long as an attempt takes.
+        for _ in range(10):
+            shutil.rmtree(tmp_path / "copy", ignore_errors=True)
+            copied = snapshot(source, tmp_path / "copy")
+            if copied.unsettled:
+                break
     finally:
         over.set()
         writer.join()

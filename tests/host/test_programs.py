@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -119,3 +124,60 @@ def test_a_program_without_an_environment_of_its_own_gets_the_agents() -> None:
     programs = Programs({"PATH": "/usr/bin:/bin", "ONE": "1", "TWO": "1"})
     answer = programs.run(["sh", "-c", "echo $ONE $TWO $THREE"], environment={"TWO": "2"}, secrets={"THREE": "3"})
     assert answer == "1 2 3\n"
+
+
+class Told(KeyboardInterrupt):
+    """As the agent's own handlers raise it."""
+
+
+@pytest.fixture
+def told_while_starting() -> Iterator[list[int]]:
+    """A SIGTERM, whose handler raises, as soon as a program is there and Popen() is not through; the program's pid."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise Told
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        # The first thing that Popen() does after the fork.
+        if event == "call" and frame.f_code.co_name == "_close_pipe_fds" and not started:
+            started.append(frame.f_locals["self"].pid)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    started: list[int] = []
+    before = signal.signal(signal.SIGTERM, handler)
+    sys.setprofile(profile)
+    yield started
+    sys.setprofile(None)
+    assert signal.signal(signal.SIGTERM, before) == handler, "the handler is there again"
+    for pid in started:
+        if alive(pid):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("hung", [None, lambda: False], ids=["alone", "in a group of its own"])
+def test_a_signal_while_a_program_is_starting_leaves_no_program_behind(
+    told_while_starting: list[int], hung: Callable[[], bool] | None
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(Told):
+        Programs().run(["sleep", "60"], hung=hung)
+    assert time.monotonic() - began < 10
+    assert not alive(*told_while_starting)
+
+
+def test_a_signal_that_is_ignored_stays_so_while_programs_run() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert Programs().run(["sh", "-c", "kill -HUP $PPID; kill -HUP $$; echo through"]) == "through\n"
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -45,9 +45,10 @@ def hostemr(
 class ServerProcess:
     """`with ServerProcess(url, folder) as server:`; `server.url` answers. Logs go to `folder/server.log`."""
 
-    def __init__(self, database_url: str, folder: Path, *arguments: str, **variables: str) -> None:
+    def __init__(self, database_url: str | None, folder: Path, *arguments: str, **variables: str) -> None:
         self._command = [
-            *(sys.executable, "-m", "hostemr", "serve", "--json", "--database", database_url, "--port", "0"),
+            *(sys.executable, "-m", "hostemr", "serve", "--json", "--port", "0"),
+            *(("--database", database_url) if database_url else ()),
             *arguments,
         ]
         self._folder = folder

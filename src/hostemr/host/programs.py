@@ -6,10 +6,12 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from types import FrameType
+from typing import IO, Any, Self
 
 from hostemr.errors import OutsideWorldError
 
@@ -69,19 +71,8 @@ class Programs:
         words = [str(word) for word in argv]
         try:
             given = {**self.environment, **(environment or {}), **(secrets or {})}
-            if hung is not None:
-                done = _watched(words, given, timeout, hung)
-            else:
-                done = subprocess.run(  # noqa: S603, the agent's own commands
-                    words,
-                    env=given,
-                    input=None if text is None else text.encode(),
-                    stdin=subprocess.DEVNULL if text is None else None,
-                    stdout=output or subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    timeout=timeout,
-                    check=False,
-                )
+            data = None if text is None else text.encode()
+            done = _ran(words, given, data, output or subprocess.PIPE, timeout=timeout, hung=hung)
         except FileNotFoundError as error:
             raise ProgramFailed(f"{words[0]} is not installed.", status=None, output="") from error
         except OSError as error:
@@ -105,35 +96,101 @@ class Programs:
         raise ProgramFailed(message, status=done.returncode, output=said)
 
 
-def _watched(
-    words: list[str], environment: Mapping[str, str], timeout: float, hung: Callable[[], bool]
+def _ran(
+    words: list[str],
+    environment: Mapping[str, str],
+    given: bytes | None,
+    output: IO[bytes] | int,
+    *,
+    timeout: float,
+    hung: Callable[[], bool] | None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a program in a group of its own, which is killed when it hangs."""
+    """Run a program to its end, and whatever comes, leave none behind; with `hung`, in a group of its own."""
+    with _Postponed() as signals:
+        process = subprocess.Popen(  # noqa: S603, the agent's own commands
+            words,
+            env=environment,
+            stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            process_group=None if hung is None else 0,
+        )
+        with process:
+            try:
+                signals.take_effect()
+                out, err = _heard(process, given, timeout, hung)
+            except BaseException:
+                if process.poll() is None:
+                    _kill(process, hung)
+                raise
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+def _heard(
+    process: subprocess.Popen[bytes], given: bytes | None, timeout: float, hung: Callable[[], bool] | None
+) -> tuple[bytes, bytes]:
+    """What the program wrote until its end. Raises TimeoutExpired."""
+    if hung is None:
+        return process.communicate(given, timeout=timeout)
     until = time.monotonic() + timeout
-    with subprocess.Popen(  # noqa: S603, the agent's own commands
-        words,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        process_group=0,
-    ) as process:
+    while True:
         try:
-            while True:
-                try:
-                    out, err = process.communicate(timeout=_LOOKS_EVERY)
-                except subprocess.TimeoutExpired:
-                    if hung():
-                        os.killpg(process.pid, signal.SIGKILL)
-                    elif time.monotonic() > until:
-                        os.killpg(process.pid, signal.SIGKILL)
-                        raise subprocess.TimeoutExpired(words, timeout, stderr=process.communicate()[1]) from None
-                else:
-                    return subprocess.CompletedProcess(words, process.returncode, out, err)
-        except BaseException:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
+            return process.communicate(given, timeout=_LOOKS_EVERY)
+        except subprocess.TimeoutExpired:
+            # The first call has taken it, and the next ones refuse any.
+            given = None
+            if hung():
+                _kill(process, hung)
+            elif time.monotonic() > until:
+                _kill(process, hung)
+                raise subprocess.TimeoutExpired(process.args, timeout, stderr=process.communicate()[1]) from None
+
+
+def _kill(process: subprocess.Popen[bytes], hung: Callable[[], bool] | None) -> None:
+    if hung is None:
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+class _Postponed:
+    """While the block runs, a signal that has a handler waits until `take_effect`, or until the block's end.
+
+    A handler that raises while Popen() is at work would leave a program that nobody knows of, and that goes on with
+    the backup beside the agent's next run. A mask would do less: the program inherits it, and could not be ended.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Any] = {}
+        self._came: list[int] = []
+
+    def __enter__(self) -> Self:
+        # Other threads are never interrupted, and may not set a handler.
+        if threading.current_thread() is threading.main_thread():
+            try:
+                for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                    if callable(signal.getsignal(number)):
+                        self._handlers[number] = signal.signal(number, self._note)
+            except BaseException:
+                self.take_effect()
+                raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.take_effect()
+
+    def take_effect(self) -> None:
+        """Give each signal its handler back; raises what the handler of one that has come raises."""
+        while self._handlers:
+            number, handler = self._handlers.popitem()
+            # The handler of another one may have decided that this one is ignored from now on.
+            if signal.getsignal(number) == self._note:
+                signal.signal(number, handler)
+        while self._came:
+            signal.raise_signal(self._came.pop(0))
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002, the signature of a handler
+        self._came.append(number)
 
 
 def without(text: str, secrets: Mapping[str, str] | None) -> str:

@@ -58,6 +58,20 @@ def engine(kind: str, place: Place, room: Path, **changes: Any) -> Engine:
     return Duplicity(programs(room), place, archive=room / "archive", **settings)
 
 
+def of_session(leader: int) -> list[int]:
+    """Every process of a session, its leader among them."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # After the name, which may have anything in it: state, parent, group, session (proc(5)).
+            session = int(stat.read_text().rpartition(")")[2].split()[3])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if session == leader:
+            found.append(int(stat.parent.name))
+    return found
+
+
 class Store:
     """`engine` stores `set` in `bucket`; `other()` is another one on the same bucket."""
 
@@ -119,6 +133,14 @@ class Store:
 
     def kill_in_the_upload(self, taken: datetime, part: str) -> None:
         """Begin to store, and kill -9 everything when the first object whose key has `part` is there."""
+        process = self.begin_until(taken, part)
+        # By session: the agent starts Duplicity in a group of its own, where it would go on alone.
+        for pid in of_session(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.communicate(timeout=10)
+
+    def begin_until(self, taken: datetime, part: str) -> subprocess.Popen[bytes]:
+        """Begin to store, and answer the process when the first object whose key has `part` is there."""
         before = set(self.listed())
         process = self.begin(taken)
         deadline = time.monotonic() + 60
@@ -126,5 +148,4 @@ class Store:
             assert process.poll() is None, process.stderr and process.stderr.read().decode()
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=10)
+        return process

@@ -31,6 +31,7 @@ from hostemr.host.programs import HOUR, ProgramFailed, Programs
 _NAME = "openemr"
 # Exit statuses (duplicity/log.py, ErrorCode), the same in all versions.
 _DIFFERENT_MANIFESTS = 5
+_USER_ERROR = 23
 _EXCEPTION = 30
 _GPG_FAILED = 31
 _DAMAGE = {4, 6, 17, 18, 19, 20, 21, 22, 44, 45}
@@ -340,6 +341,10 @@ class Duplicity:
             except ProgramFailed as error:
                 if error.status is not None and error.status < 0:
                     error.status = ended.status() or error.status
+                if error.status == _USER_ERROR and ended.locked_out():
+                    message = f"{doing} did not begin: another Duplicity works on this archive still."
+                    hint = "it ends by itself, or with `pkill duplicity`; then run this again"
+                    raise EngineFailed(message, hint=hint) from error
                 raise self._told(error, doing) from error
 
     def _told(self, error: ProgramFailed, doing: str) -> EngineFailed:
@@ -371,6 +376,10 @@ class _Ended:
         except FileNotFoundError:
             return None
         return int(found[1]) if found else None
+
+    def locked_out(self) -> bool:
+        """Whether it found its lock taken: by one whose agent was killed, and which goes on alone."""
+        return b"Another duplicity instance" in self.log.read_bytes()
 
     def long_ago(self) -> bool:
         """Whether that was long enough ago for an orderly end."""

@@ -64,10 +64,15 @@ class _Verbs(click.Group):
         try:
             command: click.Command = getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
-            extra = next(extra for prefix, extra in EXTRAS.items() if module.startswith(prefix))
-            message = f"`hostemr {cmd_name}` needs {error.name}, which is not installed."
-            raise HostemrError(message, hint=f"pip install 'hostemr[{extra}]'") from error
+            raise _not_installed(cmd_name, error) from error
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb, which imports what it needs now."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            raise _not_installed(ctx.invoked_subcommand or "", error) from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Every verb by its name and summary, without importing one, and the group's own options."""
@@ -82,6 +87,13 @@ class _Verbs(click.Group):
         for title, verbs in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(width), summary) for name, (_, _, summary) in verbs.items()])
+
+
+def _not_installed(verb: str, error: ModuleNotFoundError) -> HostemrError:
+    module, _, _ = VERBS[verb]
+    extra = next(extra for prefix, extra in EXTRAS.items() if module.startswith(prefix))
+    message = f"`hostemr {verb}` needs {error.name}, which is not installed."
+    return HostemrError(message, hint=f"pip install 'hostemr[{extra}]'")
 
 
 @click.group(cls=_Verbs, epilog=EXIT_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from hostemr.deployment.fargate import TASK_MEMORY
-from hostemr.deployment.load import as_context, assignments, load, load_file
+from hostemr.deployment.load import as_context, assignments, file_context, load
 from hostemr.deployment.setting import Setting
 from hostemr.deployment.sizes import SIZES
 from hostemr.deployment.table import SETTINGS
@@ -157,18 +157,16 @@ def test_every_assignment_without_equals_sign_is_refused_at_once() -> None:
     assert error.value.problems == ("'size': expected KEY=VALUE", "'': expected KEY=VALUE")
 
 
-def test_a_file_gives_its_context_and_overrides_stand_above(tmp_path: Path) -> None:
+def test_a_file_gives_its_context(tmp_path: Path) -> None:
     file = tmp_path / "cdk.json"
     file.write_text(json.dumps({"app": "x", "context": {"size": "trial", "openemr_version": "8.0.0"}}))
-    assert load_file("openemr", file).version == "8.0.0"
-    settings = load_file("openemr", file, {"openemr_version": "8.2.0"})
-    assert (settings.size, settings.version) == ("trial", "8.2.0")
+    assert file_context(file) == {"size": "trial", "openemr_version": "8.0.0"}
 
 
 def test_a_file_without_context_gives_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "cdk.json"
     file.write_text('{"app": "x"}')
-    assert load_file("openemr", file) == load("openemr", {})
+    assert file_context(file) == {}
 
 
 @pytest.mark.parametrize(
@@ -186,13 +184,13 @@ def test_a_broken_file_is_named_with_the_place(text: bytes, message: str, tmp_pa
     file = tmp_path / "cdk.json"
     file.write_bytes(text)
     with pytest.raises(SettingsError) as error:
-        load_file("openemr", file)
+        file_context(file)
     assert error.value.problems == (f"{file}{message}",)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as error:
-        load_file("openemr", tmp_path / "cdk.json")
+        file_context(tmp_path / "cdk.json")
     assert error.value.problems == (f"{tmp_path / 'cdk.json'} cannot be read: No such file or directory",)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hostemr.deployment.load import as_json, load, load_file
+from hostemr.deployment.load import as_json, file_context, load
 from hostemr.deployment.reference import settings_markdown, settings_text
 from hostemr.deployment.sizes import SIZES
 from hostemr.deployment.table import settings_of
@@ -86,7 +86,7 @@ def test_the_sample_cdk_json_has_every_setting_of_the_seeds_and_the_peer(applica
 @pytest.mark.parametrize("size", SIZES)
 @every
 def test_the_sample_cdk_json_is_each_sizes_default(application: str, size: str) -> None:
-    assert load_file(application, cdk_json(application), {"size": size}) == load(application, {"size": size})
+    assert load(application, {**file_context(cdk_json(application)), "size": size}) == load(application, {"size": size})
 
 
 @every

@@ -10,7 +10,7 @@ import pytest
 from hostemr.errors import FindingsError, OutsideWorldError, SettingsError
 from hostemr.operate.backups_commands import backups
 from hostemr.operate.recovery.options import Given
-from tests.operate.recovery.cloud import Cloud
+from tests.operate.recovery.cloud import VAULT, Cloud
 
 
 @pytest.fixture
@@ -126,3 +126,53 @@ def test_each_resource_has_a_token_of_its_own(cloud: Cloud, capsys: pytest.Captu
     assert len(tokens) == 2
     assert all(one.startswith("before-upgrade-") for one in tokens)
     capsys.readouterr()
+
+
+class TestTheRegistrationService:
+    """One database and no files."""
+
+    @pytest.fixture
+    def service(self) -> Cloud:
+        found = Cloud()
+        found.backup.points.clear()
+        for hours in (7, 31):
+            found.point("RDS", hours)
+        return found
+
+    def run(self, cloud: Cloud, *arguments: str) -> None:
+        text = {"Resources": {}, "Outputs": {"BackupVaultName": {"Value": VAULT}}}
+        cloud.cfn.deployed("registration-data-north", text, {})
+        run(cloud, "list", "registration", "--suffix", "north", *arguments)
+
+    def test_its_recovery_points_are_listed_one_by_one(
+        self, service: Cloud, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.run(service)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "2026-05-04 05:00:00 UTC  7 h old"
+        assert lines[1].split()[0] == "RDS"
+        assert lines[1].endswith("rds-7")
+        assert len(lines) == 4
+
+    def test_as_json_too(self, service: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+        self.run(service, "--json", "--limit", "1")
+        told = json.loads(capsys.readouterr().out)
+        assert (told["total"], len(told["points"])) == (2, 1)
+        assert told["newest_usable"]["id"] == told["points"][0]["id"] == "rds-7"
+        assert told["points"][0]["usable"]
+
+    def test_an_old_one_and_one_that_cannot_be_restored_fail_the_check(self, service: Cloud) -> None:
+        with pytest.raises(FindingsError, match="is 7 h old, more than 6 h"):
+            self.run(service, "--max-age", "6h")
+        for one in service.backup.points:
+            one["Status"] = "EXPIRED"
+        with pytest.raises(FindingsError, match="no usable backup of the database"):
+            self.run(service)
+
+    def test_what_is_for_pairs_names_the_page_of_the_guide(self, service: Cloud) -> None:
+        for command in (["create", "registration"], ["show", "registration", "rds-7"]):
+            with pytest.raises(SettingsError, match="has a database alone") as told:
+                run(service, *command)
+            assert told.value.exit_status == 2
+            assert "docs/025_registration_on_aws.md#restoring" in told.value.hint
+        assert not service.calls

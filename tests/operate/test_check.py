@@ -172,6 +172,8 @@ OPEN = {
     "openemr/seed": {("HOSTEMR-ListenerTls", "Protocol")},
     "openemr/trial": {("HOSTEMR-ListenerTls", "Protocol")},
     "openmrs/seed": {("HOSTEMR-ListenerTls", "Protocol")},
+    # rds_deletion_protection is false in it.
+    "registration/least": {("HOSTEMR-DeletionProtection", "DeletionProtection")},
     # The developer's template throws its disk away, as developers asked for.
     "express-plus/OpenEMR-Express-Plus-Recovery-Dev": {("HOSTEMR-StatefulRetained", "DeletionPolicy")},
 }

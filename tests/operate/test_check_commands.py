@@ -96,6 +96,19 @@ class TestMachines:
         _run("--hipaa", "--json", written)
         assert len(json.loads(capsys.readouterr().out)) == text.count("\n164.")
 
+    def test_hipaa_is_told_not_to_be_about_the_registration_service(
+        self, written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        _run("--hipaa", written)
+        assert not capsys.readouterr().err
+        (template_file,) = list(written.glob("*.template.json"))[:1] if written.is_dir() else [written]
+        ours = tmp_path / "registration-data-north.template.json"
+        ours.write_text(template_file.read_text())
+        _run("--hipaa", "--json", ours)
+        shown = capsys.readouterr()
+        assert "holds no patients' data" in shown.err
+        assert json.loads(shown.out)
+
     def test_the_list_has_every_check(self, capsys: pytest.CaptureFixture[str]) -> None:
         _run("--list")
         assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [one.id for one in CHECKS]

@@ -62,9 +62,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def _run(*arguments: str) -> object:
+def _run(*arguments: str, deployment: str = "openemr") -> object:
     return exec_command.main(
-        ["openemr", *arguments], prog_name="hostemr exec", standalone_mode=False, obj=lambda **_: account()
+        [deployment, *arguments], prog_name="hostemr exec", standalone_mode=False, obj=lambda **_: account()
     )
 
 
@@ -90,6 +90,18 @@ class TestCommand:
         assert TOKEN not in json.dumps(begun["arguments"])
         assert json.loads(begun["arguments"][4]) == {"Target": f"ecs:clinic_{TASK}_{RUNTIME}"}
         assert not aws.requests("TerminateSession")
+
+    def test_of_the_registration_service_it_runs_beside_the_web_server(
+        self, aws: StandIn, capfdbinary: pytest.CaptureFixture[bytes]
+    ) -> None:
+        aws.answers["DescribeTasks"] = {"tasks": [task(names=("web", "worker"))]}
+        assert _run("--suffix", "north", "--", "echo", "board", deployment="registration") == 0
+        assert capfdbinary.readouterr().out == b"board\n"
+        (asked,) = aws.requests("ExecuteCommand")
+        assert (asked["container"], asked["cluster"]) == ("web", "clinic")
+        (named,) = aws.requests("DescribeStacks")
+        assert named["StackName"] == "registration-service-north"
+        assert aws.requests("ListTasks")[0]["serviceName"] == "registration"
 
     @pytest.mark.usefixtures("aws")
     def test_json_tells_both(self, capsys: pytest.CaptureFixture[str]) -> None:

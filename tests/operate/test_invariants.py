@@ -133,8 +133,9 @@ def test_a_large_template_is_compared_and_ordered_at_once() -> None:
     assert len(compare(before, after)) == len(before["Resources"]) == 151
     spent = []
     for _ in range(3):
-        start = time.perf_counter()
+        # Of this process alone: others may take the processors meanwhile.
+        start = time.process_time()
         compare(before, after)
         creation_order(after)
-        spent.append(time.perf_counter() - start)
+        spent.append(time.process_time() - start)
     assert min(spent) < SLOWEST

@@ -103,10 +103,12 @@ class TestWrongUse:
 
 
 class TestOne:
-    def test_json_is_whole_and_a_cdk_json_counts(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_json_is_whole_a_cdk_json_counts_and_the_index_keeps_what_was_planned_before(
+        self, everything: Planned, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         file = tmp_path / "cdk.json"
         file.write_text(json.dumps({"app": "x", "context": {"recovery": True, "instance_size": "t4g.small"}}))
-        out = tmp_path / "out"
+        out = everything.unfold(tmp_path / "out")
         assert run(["plan", "express-plus", "--file", str(file), "--out", str(out), "--json"]) == 0
         [told] = json.loads(capsys.readouterr().out)
         assert [stack["name"] for stack in told["stacks"]] == ["OpenEMR-Express-Plus-Recovery"]
@@ -115,8 +117,4 @@ class TestOne:
         assert told["zone_outage"]
         template = json.loads((out / "express-plus" / "OpenEMR-Express-Plus-Recovery.template.json").read_text())
         assert "RecoveryS3Bucket" in template["Parameters"]
-
-    def test_the_index_keeps_what_was_planned_before(self, everything: Planned, tmp_path: Path) -> None:
-        out = everything.unfold(tmp_path)
-        assert run(["plan", "express-plus", "--out", str(out)]) == 0
         assert 'href="openmrs/report.html"' in (out / "index.html").read_text()

@@ -14,7 +14,7 @@ from hostemr.errors import FindingsError, OutsideWorldError, SettingsError
 from hostemr.operate.price_commands import price_command
 from hostemr.operate.prices.reference import reference
 from hostemr.operate.prices.rows.all import TABLE
-from hostemr.operate.prices.scenarios import SCENARIOS
+from hostemr.operate.prices.scenarios import SCENARIOS, TERMS
 from hostemr.operate.prices.usage import ASSUMPTIONS
 from hostemr.operate.prices.usage_file import load_scenarios
 from tests.operate.prices.offers import us_west_2
@@ -201,7 +201,7 @@ class TestSideBySide:
         assert told.value.problems == (
             "--from is where --refresh reads; give both, or neither",
             "--usage is 'oops'; expected NAME=VALUE",
-            "--scenario is 'clinics'; expected idle or small-practice or clinic or hospital; did you mean clinic?",
+            f"--scenario is 'clinics'; expected {' or '.join(SCENARIOS)}; did you mean clinic?",
             f"{tmp_path / 'none.json'}: cannot be read: No such file or directory",
             "there are no prices for region 'mars-1'; expected us-east-1 or us-west-2",
         )
@@ -307,5 +307,7 @@ def test_the_reference_has_every_price_assumption_and_scenario() -> None:
         assert f"| `{name}` |" in page, name
     for name in SCENARIOS:
         assert f"- **{name}**: " in page
+    for term in TERMS:
+        assert f"| `{term}` |" in page, term
     assert page == reference()
     assert page.count("from memory |") == sum(one.basis == "from memory" for one in TABLE.prices)

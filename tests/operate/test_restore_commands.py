@@ -136,3 +136,13 @@ def test_a_service_stack_that_tells_nothing_is_one_line(cloud: Cloud) -> None:
     cloud.cfn.stacks["openemr-service"]["template"]["Outputs"] = {}
     with pytest.raises(OutsideWorldError, match="The stack openemr-service tells of no ClusterName"):
         run(cloud, "cutover", "--yes", WORD)
+
+
+@pytest.mark.parametrize("step", ["plan", "start", "verify", "cutover", "rollback", "close", "abandon", "status"])
+def test_the_registration_service_is_restored_by_the_steps_of_the_guide(cloud: Cloud, step: str) -> None:
+    given = Given(cloud, cloud.patience())
+    with pytest.raises(SettingsError, match="has a database alone") as told:
+        restore.main([step, "registration"], prog_name="hostemr restore", standalone_mode=False, obj=given)
+    assert told.value.exit_status == 2
+    assert "docs/025_registration_on_aws.md#restoring" in told.value.hint
+    assert not cloud.calls

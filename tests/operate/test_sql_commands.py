@@ -286,3 +286,11 @@ class TestWaking:
         with pytest.raises(RuntimeError, match="ours"), self._api(said, []).transaction():
             raise RuntimeError("ours")
         assert "the rollback failed" in said[0]
+
+
+def test_the_registration_services_database_has_no_data_api_and_the_hint_says_what_has_a_way(aws: StandIn) -> None:
+    with pytest.raises(SettingsError, match="the RDS Data API is for Aurora") as told:
+        sql.main(["registration", "SELECT 1"], prog_name="hostemr sql", standalone_mode=False)
+    assert told.value.exit_status == 2
+    assert "hostemr tunnel registration --open" in told.value.hint
+    assert not aws.requests("DescribeStacks")

@@ -23,6 +23,7 @@ from hostemr.operate.tunnel_commands import tunnel
 from tests.operate.reach.aws_stand_in import Refused, StandIn
 from tests.operate.reach.deployment import (
     DATABASE_HOST,
+    INSTANCE_HOST,
     PASSWORD,
     READER_HOST,
     RUNTIME,
@@ -382,3 +383,25 @@ class TestPrint:
         }
         _run("--print", "--reader")
         assert "there is no reader" in capsys.readouterr().err
+
+
+class TestRegistration:
+    def _print(self, *arguments: str) -> None:
+        given = ["registration", "--suffix", "north", "--print", *arguments]
+        tunnel.main(given, prog_name="hostemr tunnel", standalone_mode=False, obj=lambda **_: account())
+
+    def test_it_leads_to_the_instance_through_a_task_of_the_service(
+        self, aws: StandIn, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        aws.answers["DescribeTasks"] = {"tasks": [task(names=("web", "worker"))]}
+        self._print("--json")
+        told = json.loads(capsys.readouterr().out)
+        assert (told["database_host"], told["database"]) == (INSTANCE_HOST, "product_registration")
+        assert told["target"] == _TARGET
+        assert told["master_secret"] == SECRET_ARN
+
+    def test_it_has_no_reader_and_says_so(self, aws: StandIn) -> None:
+        with pytest.raises(SettingsError, match="one instance, which has no reader") as told:
+            self._print("--reader")
+        assert "standby" in told.value.hint
+        assert not aws.requests("DescribeDBClusters")

@@ -9,8 +9,11 @@ from typing import Any
 
 from hostemr.deployment.load import load
 from hostemr.errors import SettingsError
+from tests.stacks.shared import shared
 
 Context = Mapping[str, Any]
+Value = tuple[str, Any]
+"""A setting's name and one of its values."""
 
 CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/0f0e0d0c-1111-2222-3333-444455556666"
 DOCKER_HUB = "arn:aws:secretsmanager:us-east-1:111122223333:secret:ecr-pullthroughcache/hub-AbCdEf"
@@ -184,13 +187,58 @@ def single(name: str, value: Any) -> dict[str, Any]:
     return {name: value, **_NEEDS.get((name, _key(value)), {})}
 
 
-def singles(application: str) -> list[tuple[str, dict[str, Any]]]:
-    """Every setting flipped alone, with a name for each."""
+# What the tests of a change expect something of, or what changes more than its own part of a template.
+_ALWAYS_ALONE = {
+    "size",
+    "{app}_resource_suffix",
+    "vpc_cidr",
+    "availability_zones",
+    "route53_domain",
+    "configure_ses",
+    "email_forwarding_address",
+    "rds_deletion_protection",
+    "backup_vault_lock_days",
+    "enable_cloudtrail",
+    "log_retention_days",
+    "create_serverless_analytics_environment",
+}
+_TOGETHER = 8
+
+
+def flips(application: str) -> list[tuple[str, dict[str, Any]]]:
+    """Every value in a configuration that differs from the defaults by it alone, with a name for each.
+
+    What the applications share, each has from the same code; so the second one takes those values some at a time, where
+    nothing is expected of one. What one of them would do to the second alone, they show together.
+    """
+    together = _groups(application) if application != APPLICATIONS[0] else []
+    taken = [value for group in together for value in group]
+    alone = [value for value in _all(application) if value not in taken]
     return [
-        (f"{name}={_text(value)}", single(name, value))
-        for name, values in VALUES[application].items()
-        for value in values
+        *((f"{name}={_text(value)}", single(name, value)) for name, value in alone),
+        *((_name(group), _merged(group)) for group in together),
     ]
+
+
+def _name(group: Sequence[Value]) -> str:
+    """In short: pytest leaves out what is too long."""
+    (name, value), *more = group
+    return f"{name}={_text(value)} and {len(more)} more"
+
+
+def _groups(application: str) -> list[list[Value]]:
+    """The values of shared settings that need no other one, a few at a time."""
+    shared_names = {name.format(app=application) for name in _SHARED.keys() - _ALWAYS_ALONE}
+    groups: list[list[Value]] = []
+    for one in _all(application):
+        if one[0] in shared_names and (one[0], _key(one[1])) not in _NEEDS:
+            for group in groups:
+                if len(group) < _TOGETHER and one[0] not in dict(group) and _fit(application, [*group, one]):
+                    group.append(one)
+                    break
+            else:
+                groups.append([one])
+    return groups
 
 
 def _key(value: Any) -> Any:
@@ -199,9 +247,6 @@ def _key(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     return str(value).replace("/", "-").replace(" ", "")[:40]
-
-
-Value = tuple[str, Any]
 
 
 @cache
@@ -221,10 +266,13 @@ def fitting_pairs(application: str) -> tuple[tuple[Value, Value], ...]:
 
 @cache
 def pairs(application: str) -> tuple[dict[str, Any], ...]:
-    """A covering array: every two values that can stand together do so in some configuration.
+    """A covering array: every two values that can stand together do so in some configuration."""
+    # Seconds of search, which each process of a run would begin with.
+    return shared(f"pairs {application}", lambda: _covering(application))
 
-    Greedy: each row takes, setting by setting, the value that covers most pairs that no row before has.
-    """
+
+def _covering(application: str) -> tuple[dict[str, Any], ...]:
+    """Greedy: each row takes, setting by setting, the value that covers most pairs that no row before has."""
     values = _all(application)
     number = {id(value): at for at, value in enumerate(values)}
     missing = {frozenset((number[id(left)], number[id(right)])) for left, right in fitting_pairs(application)}

@@ -25,11 +25,15 @@ LONG = 2000
     ("application", "sample"), [(application, sample) for application in SAMPLES for sample in SAMPLES[application]]
 )
 def test_the_templates_of_a_sample_are_the_ones_that_were_looked_at(application: str, sample: str) -> None:
-    made = synthesize(SAMPLES[application][sample], application)
-    folder = SNAPSHOTS / application
+    check_snapshots(application, sample, synthesize(SAMPLES[application][sample], application).stacks)
+
+
+def check_snapshots(deployment: str, sample: str, stacks: Mapping[str, Any]) -> None:
+    """That the sample's templates, by the names of their stacks, are those kept; writes them where that is asked."""
+    folder = SNAPSHOTS / deployment
     texts = {
-        f"{sample}-{name.removeprefix(application + '-')}.json": json.dumps(scrubbed(one), indent=1, sort_keys=True)
-        for name, one in made.stacks.items()
+        f"{sample}-{name.removeprefix(deployment + '-')}.json": json.dumps(scrubbed(one), indent=1, sort_keys=True)
+        for name, one in stacks.items()
     }
     if os.environ.get("UPDATE_SNAPSHOTS") == "1":
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from hostemr.operate.changes import Change, Kind, compare, harm
 from hostemr.operate.schemas import schema_of
 from hostemr.operate.stacks import export_conflicts
 from hostemr.stacks.evidence import Templates
-from tests.stacks.configurations import APPLICATIONS, CERTIFICATE, SAMPLES, single, singles
+from tests.stacks.configurations import APPLICATIONS, CERTIFICATE, SAMPLES, flips, single
 from tests.stacks.synthesis import Synthesized, synthesize
 
 # What is asked for explicitly, by the setting's own name, and so is no harm. Nothing else may be.
@@ -43,7 +43,7 @@ GOES_WITH_ITS_OPTION = (
 TOGGLES = {
     f"{application} {name}": (application, context)
     for application in APPLICATIONS
-    for name, context in singles(application)
+    for name, context in flips(application)
     if "resource_suffix" not in name
 }
 """A suffix names another deployment beside the first; it changes nothing that exists."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hostemr.deployment.parsers import BOOLEAN, EMAILS, IMAGE, Kind, one_of, or_null, ranges, text_of, whole
+from hostemr.deployment.parsers import BOOLEAN, DIGEST, EMAILS, IMAGE, Kind, one_of, or_null, ranges, text_of, whole
 from hostemr.deployment.setting import Setting
 
 EXPRESS_PLUS = "express-plus"
@@ -24,8 +24,6 @@ https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
 TAG_PATTERN = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 DOMAIN_PATTERN = "(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]{2,63}"
 KEY_PAIR_PATTERN = "[A-Za-z0-9][A-Za-z0-9 ._@+=:-]{0,254}"
-
-_DIGEST = or_null(text_of(r"sha256:[0-9a-f]{64}", "sha256: and 64 hexadecimal digits in lower case"))
 
 
 def _single(kind: Kind, text: str) -> Kind:
@@ -60,7 +58,7 @@ def _image(part: str, *, what: str, repository: str, tag: str) -> tuple[Setting,
         Setting(
             name=f"{part}_image_digest",
             attribute=f"{part}_image_digest",
-            kind=_DIGEST,
+            kind=DIGEST,
             meaning=f"Digest of {what}'s image: pins exactly what runs. Null trusts the tag, which can be moved."
             + (" The parameter OpenEMRVersion then takes no other value." if part == "openemr" else ""),
         ),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from hostemr.deployment.parsers import IMAGE, IMAGE_MAYBE_TAGGED, arn, or_null, text_of
+from hostemr.deployment.parsers import DIGEST, IMAGE, IMAGE_MAYBE_TAGGED, arn, or_null, text_of
 from hostemr.deployment.setting import Setting
 
 _TAG = text_of(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "an image's tag, such as 8.1.0")
-_DIGEST = or_null(text_of(r"sha256:[0-9a-f]{64}", "sha256: and 64 hexadecimal digits in lower case"))
 
 
 def _image(part: str, attribute: str) -> tuple[Setting, Setting]:
@@ -23,7 +22,7 @@ def _image(part: str, attribute: str) -> tuple[Setting, Setting]:
         Setting(
             name=f"openmrs_{part}_image_digest",
             attribute=f"{attribute}_digest",
-            kind=_DIGEST,
+            kind=DIGEST,
             meaning=f"Digest of the {part} image: pins exactly what runs. Null trusts the tag, which can be moved.",
             applications=("openmrs",),
         ),
@@ -48,7 +47,7 @@ IMAGES = (
     Setting(
         name="openemr_image_digest",
         attribute="image_digest",
-        kind=_DIGEST,
+        kind=DIGEST,
         meaning="Digest of the image: pins exactly what runs. Null trusts the tag, which can be moved.",
         applications=("openemr",),
     ),

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hostemr.deployment import express_plus
+from hostemr.deployment import express_plus, registration
 from hostemr.deployment.express_plus import ExpressPlusSettings
 from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
+from hostemr.deployment.registration import RegistrationOnAwsSettings
+from hostemr.deployment.registration_rows import REGISTRATION
 from hostemr.deployment.rules import Values, conflicts
 from hostemr.deployment.setting import APPLICATION_DEFAULTS, Setting
 from hostemr.deployment.settings import FargateSettings
@@ -20,10 +22,10 @@ from hostemr.errors import SettingsError
 APPLICATIONS = tuple(APPLICATION_DEFAULTS)
 """The names of the applications that have deployments on Fargate."""
 
-DEPLOYMENTS = (*APPLICATIONS, EXPRESS_PLUS)
-"""Everything that can be deployed: those, and the one server."""
+DEPLOYMENTS = (*APPLICATIONS, EXPRESS_PLUS, REGISTRATION)
+"""Everything that can be deployed: those, the one server, and the registration service."""
 
-Settings = FargateSettings | ExpressPlusSettings
+Settings = FargateSettings | ExpressPlusSettings | RegistrationOnAwsSettings
 
 # The CDK's command line keeps these in the context too, under names without its marks:
 # `cdk acknowledge` and `cdk cli-telemetry` write them into cdk.context.json.
@@ -52,21 +54,23 @@ def load_express_plus(context: Mapping[str, object]) -> ExpressPlusSettings:
     return ExpressPlusSettings(**_values(EXPRESS_PLUS, context))
 
 
+def load_registration(context: Mapping[str, object]) -> RegistrationOnAwsSettings:
+    """The registration service's settings from a CDK context. Raises SettingsError as `load` does."""
+    return RegistrationOnAwsSettings(**_values(REGISTRATION, context))
+
+
 def load_any(deployment: str, context: Mapping[str, object]) -> Settings:
     """The settings of one of `DEPLOYMENTS`. Raises SettingsError as `load` does."""
-    return load_express_plus(context) if deployment == EXPRESS_PLUS else load(deployment, context)
-
-
-def load_file(application: str, path: Path, overrides: Mapping[str, object] | None = None) -> FargateSettings:
-    """The settings in the `context` of a cdk.json, with `overrides` above them.
-
-    Raises SettingsError where the file cannot be read or used, naming the line where its JSON is broken.
-    """
-    return load(application, {**file_context(path), **(overrides or {})})
+    if deployment == EXPRESS_PLUS:
+        return load_express_plus(context)
+    return load_registration(context) if deployment == REGISTRATION else load(deployment, context)
 
 
 def file_context(path: Path) -> Mapping[str, object]:
-    """The `context` of a cdk.json. Raises SettingsError as `load_file` does."""
+    """The `context` of a cdk.json.
+
+    Raises SettingsError where the file cannot be read or used, naming the line where its JSON is broken.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
     except OSError as error:
@@ -95,7 +99,7 @@ def assignments(texts: Iterable[str]) -> dict[str, str]:
 
 def as_context(settings: Settings) -> dict[str, object]:
     """The settings as JSON values under their names in cdk.json: `load_any` makes the same settings of them."""
-    deployment = EXPRESS_PLUS if isinstance(settings, ExpressPlusSettings) else settings.application
+    deployment = name_of(settings)
     context: dict[str, object] = {}
     told: set[str] = set()
     for row in _rows(deployment):
@@ -104,6 +108,13 @@ def as_context(settings: Settings) -> dict[str, object]:
             told.add(row.attribute)
             context[row.key(deployment)] = as_json(row, getattr(settings, row.attribute))
     return context
+
+
+def name_of(settings: Settings) -> str:
+    """Which of `DEPLOYMENTS` the settings are of."""
+    if isinstance(settings, ExpressPlusSettings):
+        return EXPRESS_PLUS
+    return REGISTRATION if isinstance(settings, RegistrationOnAwsSettings) else settings.application
 
 
 def as_json(row: Setting, value: Any) -> object:
@@ -138,6 +149,8 @@ def _values(deployment: str, context: Mapping[str, object]) -> dict[str, Any]:
     values = {attribute: value for attribute, value in (defaults | given).items() if attribute not in broken}
     if deployment == EXPRESS_PLUS:
         problems += express_plus.conflicts(values)
+    elif deployment == REGISTRATION:
+        problems += registration.conflicts(values)
     else:
         problems += conflicts(Values(deployment, size, values, frozenset(given)))
     if problems:

@@ -47,6 +47,19 @@ def export_name(data_stack: str, value: str) -> str:
     return f"{data_stack}:{value}"
 
 
+def registration_stack_names(suffix: str = "") -> tuple[str, str, str]:
+    """The names of the registration service's stacks: what lasts, its mail, and what serves."""
+    tail = f"-{suffix}" if suffix else ""
+    return f"registration-data{tail}", f"registration-mail{tail}", f"registration-service{tail}"
+
+
+BOARD_PIN = "BoardPinSecretArn"
+MAIL_DNS_RECORDS = "MailDnsRecords"
+EVENT_TOPIC = "EventTopicArn"
+DEAD_LETTERS = "DeadLetterQueueUrl"
+LOAD_BALANCER = "LoadBalancerName"
+"""Of the registration service's stacks, beside those above that they have too."""
+
 EXPRESS_PLUS_URL = "OpenEMR"
 """Where OpenEMR answers; the original's name of the output."""
 EXPRESS_PLUS_ADDRESS = "Address"

@@ -228,6 +228,9 @@ IMAGE_MAYBE_TAGGED = text_of(
 )
 
 
+DIGEST = or_null(text_of(r"sha256:[0-9a-f]{64}", "sha256: and 64 hexadecimal digits in lower case"))
+"""Of an image, as registries tell it."""
+
 _HTTPS = re.compile(r"https://[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(:443)?")
 
 

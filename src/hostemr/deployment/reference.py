@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hostemr.deployment.applications import APPLICATIONS
 from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
 from hostemr.deployment.load import as_json
+from hostemr.deployment.registration_rows import REGISTRATION
 from hostemr.deployment.setting import Setting
 from hostemr.deployment.sizes import SIZES
 from hostemr.deployment.table import has_sizes, settings_of
@@ -24,6 +25,16 @@ _PARAMETERS = (
     "stack is launched or updated, in the CloudFormation console too; for the others, make the template anew.",
     "",
 )
+_OF_REGISTRATION = (
+    "They are what the stacks are made for. What the service itself can be told besides is in",
+    "[its own settings](registration-settings.md); the stacks give it those that hang on AWS.",
+    "",
+)
+_SOURCES_OF_REGISTRATION = {
+    "seed": "the original product-registration service, which hostemr replaces, and its guide to AWS",
+    "peer": "openemr-on-ecs, whose names the other deployments have too",
+    "ours": "hostemr",
+}
 _SOURCES_OF_EXPRESS_PLUS = {"seed": "OpenEMR Cloud Express Plus, which hostemr replaces", "ours": "hostemr"}
 
 
@@ -60,7 +71,10 @@ def _lines(application: str, size: str, width: int) -> Iterator[str]:
         for line in facts["gives_up"]:
             yield from textwrap.wrap(line, width, initial_indent="- ", subsequent_indent="  ")
     else:
-        yield from textwrap.wrap("What a template is made for. What is a default can be changed at launch.", width)
+        says = "What a template is made for. What is a default can be changed at launch."
+        if application == REGISTRATION:
+            says = "The registration service on AWS. Its own settings: `hostemr registration settings`."
+        yield from textwrap.wrap(says, width)
     for row in settings_rows(application, size):
         yield ""
         yield from textwrap.wrap(f"{row['name']} = {json.dumps(row['default'])}", width, break_long_words=False)
@@ -71,13 +85,13 @@ def _lines(application: str, size: str, width: int) -> Iterator[str]:
 def settings_markdown(deployment: str) -> str:
     """docs/reference/settings-DEPLOYMENT.md."""
     lines = [
-        f"# Settings of {_title(deployment)}",
+        f"# Settings of {title(deployment)}",
         "",
         f"Made by `make docs`. They stand in the `context` of `deployments/{deployment}/cdk.json`;",
         "`cdk -c NAME=VALUE` overrides one. `null` asks for the default, except where the type says that null is a",
         f"value. An unknown name is refused. `hostemr settings {deployment}` prints the same.",
         "",
-        *(_sizes(deployment) if has_sizes(deployment) else _PARAMETERS),
+        *_beginning(deployment),
         "## Settings",
         "",
         (f"Where there are three defaults, they are those of {', '.join(SIZES)}. " if has_sizes(deployment) else "")
@@ -94,12 +108,24 @@ def settings_markdown(deployment: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _title(deployment: str) -> str:
-    return "Express Plus" if deployment == EXPRESS_PLUS else f"{APPLICATIONS[deployment].title} on AWS Fargate"
+def title(deployment: str) -> str:
+    """What people call a deployment."""
+    if deployment == EXPRESS_PLUS:
+        return "OpenEMR Express Plus"
+    if deployment == REGISTRATION:
+        return "the registration service on AWS"
+    return f"{APPLICATIONS[deployment].title} on AWS Fargate"
+
+
+def _beginning(deployment: str) -> Iterable[str]:
+    if has_sizes(deployment):
+        return _sizes(deployment)
+    return _OF_REGISTRATION if deployment == REGISTRATION else _PARAMETERS
 
 
 def _sources(deployment: str) -> dict[str, str]:
-    return _SOURCES_OF_EXPRESS_PLUS if deployment == EXPRESS_PLUS else SOURCES
+    given = {EXPRESS_PLUS: _SOURCES_OF_EXPRESS_PLUS, REGISTRATION: _SOURCES_OF_REGISTRATION}
+    return given.get(deployment, SOURCES)
 
 
 def _sizes(application: str) -> Iterator[str]:

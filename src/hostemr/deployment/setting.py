@@ -49,7 +49,8 @@ class Setting:
 
     `default` holds for every size that names no other. Settings with the same attribute are one: the
     peers' names for it. `source` says where its name comes from: the seed, its successors, or hostemr.
-    `elsewhere` is the attribute's value in applications that have no such setting.
+    `elsewhere` is the attribute's value in applications that have no such setting. `sized` says whether the
+    sizes' defaults hold for it.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Setting:
     source: Source = "ours"
     applications: tuple[str, ...] | None = None
     elsewhere: Any = None
+    sized: bool = True
 
     def key(self, application: str) -> str:
         """The name in the cdk.json of one application."""
@@ -67,6 +69,8 @@ class Setting:
 
     def default_for(self, application: str, size: str) -> Any:
         """The value where none is given, already valid."""
+        if not self.sized:
+            return self.default
         sized = _SIZED_DEFAULTS.get((application, size), {})
         for defaults in (sized, SIZES[size].defaults, APPLICATION_DEFAULTS.get(application, {})):
             if self.attribute in defaults:
@@ -76,4 +80,4 @@ class Setting:
     @property
     def varies_with_size(self) -> bool:
         """Whether some size has a default of its own."""
-        return any(self.attribute in one.defaults for one in SIZES.values())
+        return self.sized and any(self.attribute in one.defaults for one in SIZES.values())

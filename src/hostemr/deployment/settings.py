@@ -137,11 +137,6 @@ class FargateSettings:
         return 443 if self.https else 80
 
     @property
-    def allowed_ranges_ipv4(self) -> tuple[str, ...]:
-        """The IPv4 networks that may reach the load balancer."""
-        return tuple(one for one in self.allowed_ranges if ":" not in one)
-
-    @property
     def allowed_ranges_ipv6(self) -> tuple[str, ...]:
         """The IPv6 networks that may reach the load balancer."""
         return tuple(one for one in self.allowed_ranges if ":" in one)

@@ -11,6 +11,8 @@ from hostemr.deployment.image_rows import IMAGES
 from hostemr.deployment.openmrs_rows import OPENMRS
 from hostemr.deployment.option_rows import DOMAIN, MAIL
 from hostemr.deployment.parsers import one_of
+from hostemr.deployment.registration_rows import REGISTRATION
+from hostemr.deployment.registration_rows import SETTINGS as SETTINGS_OF_REGISTRATION
 from hostemr.deployment.setting import Setting
 from hostemr.deployment.sizes import DEFAULT_SIZE, SIZES
 from hostemr.deployment.task_rows import APPLICATION, TASKS
@@ -45,6 +47,8 @@ def settings_of(deployment: str) -> tuple[Setting, ...]:
     """The rows that one deployment has."""
     if deployment == EXPRESS_PLUS:
         return SETTINGS_OF_EXPRESS_PLUS
+    if deployment == REGISTRATION:
+        return SETTINGS_OF_REGISTRATION
     return tuple(one for one in SETTINGS if one.applications is None or deployment in one.applications)
 
 

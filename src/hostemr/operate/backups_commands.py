@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
+from hostemr.deployment.outputs import BACKUP_VAULT
 from hostemr.errors import EXIT_STATUSES, FindingsError, RefusedError, SettingsError
 from hostemr.operate.aws import translated
 from hostemr.operate.recovery.backing_up import begin, follow, selected
 from hostemr.operate.recovery.choice import Serving
-from hostemr.operate.recovery.options import Target, on_deployment
-from hostemr.operate.recovery.points import HALVES, Point, Set, newest_complete, recovery_points, sets
-from hostemr.operate.recovery.site import Site, cluster_of, dissect
+from hostemr.operate.recovery.options import ServiceTarget, Target, on_deployment, on_deployment_or
+from hostemr.operate.recovery.points import HALVES, INSTANCE, Point, Set, newest_complete, recovery_points, sets
+from hostemr.operate.recovery.site import Site, cluster_of, dissect, output
 from hostemr.operate.recovery.stack_updates import template_of
 
 _AGE = re.compile(r"(\d+)([hd])")
@@ -24,23 +25,54 @@ _AGE = re.compile(r"(\d+)([hd])")
 
 @click.group(epilog=EXIT_STATUSES)
 def backups() -> None:
-    """List a Fargate deployment's backups, or make some now.
+    """List a Fargate deployment's backups, or make some now. Of the registration service: list alone.
 
     A restore needs database and files of one time: the list shows them as pairs. `hostemr restore` restores one.
     """
 
 
+def _list_service(target: ServiceTarget, *, max_age: str, limit: int) -> None:
+    """The registration service's recovery points: of its database, and of one that was restored beside it."""
+    allowed, now = _age(max_age), target.patience.now()
+    with translated("listing backups"):
+        vault = output(target.aws, target.data_stack, BACKUP_VAULT)
+        points = recovery_points(target.aws, vault)
+    found = sorted((one for one in points if one.kind == INSTANCE), key=lambda one: one.created, reverse=True)
+    newest = next((one for one in found if one.usable(now)), None)
+    if target.as_json:
+        shown = [{**one.as_json(), "usable": one.usable(now)} for one in found[:limit]]
+        whole = {"vault": vault, "newest_usable": newest.as_json() if newest else None, "points": shown}
+        _print_json({**whole, "total": len(found)})
+    else:
+        for one in found[:limit]:
+            unusable = "" if one.usable(now) else "  NOT USABLE"
+            click.echo(f"{_utc(one.created)}  {_hours(now - one.created)} old{unusable}\n{_line(one)}")
+        if not found:
+            click.echo("no recovery points")
+        elif len(found) > limit:
+            click.echo(f"{len(found) - limit} older ones; --limit {len(found)} shows all")
+    hint = "`aws backup list-backup-jobs` says why; RDS's own backups are in the RDS console"
+    if newest is None:
+        raise FindingsError("There is no usable backup of the database in the vault.", hint=hint)
+    if now - newest.created > allowed:
+        message = f"The newest usable backup is {_hours(now - newest.created)} old, more than {_hours(allowed)}."
+        raise FindingsError(message, hint=hint)
+
+
 @backups.command("list", epilog=EXIT_STATUSES)
-@on_deployment
-@click.option("--max-age", default="26h", show_default=True, help="Exit 1 when the newest complete pair is older.")
+@on_deployment_or(_list_service)
+@click.option(
+    "--max-age", default="26h", show_default=True, help="Exit 1 when the newest that can be restored is older."
+)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="How many pairs to show.")
 def list_backups(target: Target, *, max_age: str, limit: int) -> None:
-    """List recovery points as pairs of database and files, newest first.
+    """List recovery points, newest first: pairs of database and files, or the registration service's database.
 
     \b
     Examples:
       hostemr backups list openemr
       hostemr backups list openmrs --suffix north --region us-west-2 --max-age 2d --json
+      hostemr backups list registration
     """  # noqa: D301, click reads a real \b
     allowed = _age(max_age)
     with translated("listing backups"):

@@ -47,8 +47,9 @@ def exec_command(
 ) -> int:
     """Open a shell in a container of a running task, or run COMMAND there and exit with its status.
 
-    You are root beside patients' data, and the session is recorded. It needs enable_ecs_exec, which is off unless you
-    set it, and AWS's session-manager-plugin. With --terminal, and of a shell, no status can be known.
+    You are root beside patients' data, or beside clinics' addresses, and the session is recorded. It needs
+    enable_ecs_exec, which is off unless you set it, and AWS's session-manager-plugin. With --terminal, and of a shell,
+    no status can be known.
 
     \b
     Examples:
@@ -56,6 +57,7 @@ def exec_command(
       hostemr exec openemr -- php -v
       hostemr exec openmrs --container openmrsgateway -- cat /etc/nginx/nginx.conf
       hostemr exec openemr --terminal -- top
+      hostemr exec registration -- hostemr registration board list
     """  # noqa: D301, click reads a real \b
     names = named(deployment, suffix)
     if as_json and (terminal or not command):
@@ -69,7 +71,7 @@ def exec_command(
     plugin = find_plugin()
     account = (accounts or Account)(region=region, profile=profile)
     service = names.service(account)
-    wanted = container or names.application.containers[0].name
+    wanted = container or names.container
     place = find_place(account, cluster=service[CLUSTER], service=service[SERVICE], containers=(wanted,), task=task)
     if not as_json:
         _say(f"{place.container} in task {place.task}; this session is recorded")

@@ -51,8 +51,9 @@ def rehearse(
 ) -> None:
     """Say what creating, updating and deleting would do, without an AWS account.
 
-    TARGET is a deployment (openemr, openmrs, express-plus), a folder that `hostemr plan` wrote, or template files.
-    Told from CloudFormation's rules: order, time, what must be there before, replacements, what stays and costs.
+    TARGET is a deployment (openemr, openmrs, express-plus, registration), a folder that `hostemr plan` wrote, or
+    template files. Told from CloudFormation's rules: order, time, what must be there before, replacements, what stays
+    and costs.
     Really done, on an emulator of AWS on this machine: the handlers of custom resources, and stacks that the
     emulator knows enough of. What is not done is listed as not done.
 

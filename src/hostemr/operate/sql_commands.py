@@ -12,6 +12,7 @@ import click
 
 from hostemr.deployment.load import DEPLOYMENTS
 from hostemr.deployment.outputs import DATABASE_ARN, MASTER_SECRET
+from hostemr.deployment.registration_rows import REGISTRATION
 from hostemr.errors import EXIT_STATUSES, HostemrError, RefusedError, SettingsError
 from hostemr.operate.aws import Account, Accounts
 from hostemr.operate.printable import printable
@@ -70,6 +71,9 @@ def sql(
       hostemr sql openmrs --file report.sql --json
       hostemr sql openemr --write --transaction --file mend.sql
     """  # noqa: D301, click reads a real \b
+    if deployment == REGISTRATION:
+        message = "the registration service's database is RDS for MySQL, and the RDS Data API is for Aurora"
+        raise SettingsError([message], hint="`hostemr tunnel registration --open` gives a client of MySQL a way to it")
     names = named(deployment, suffix)
     statements = _statements(statement, file)
     given = parameters(params, statements)
@@ -78,7 +82,7 @@ def sql(
     if changing:
         _agreed(changing, f"{deployment}{f'-{suffix}' if suffix else ''}", account.region, write=write, word=yes)
     data = names.data(account)
-    target = Target(data[DATABASE_ARN], data[MASTER_SECRET], database or names.application.database)
+    target = Target(data[DATABASE_ARN], data[MASTER_SECRET], database or names.database)
     api = DataApi(account, target, talk=_say)
     form = "json" if as_json else form
     results: list[Result] = []

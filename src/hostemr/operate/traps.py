@@ -71,6 +71,13 @@ TRAPS = (
         f"{_REFERENCE}, AWS::RDS::DBInstance, DBSnapshotIdentifier",
     ),
     Trap(
+        "AWS::RDS::DBInstance",
+        "/properties/MultiAZ",
+        Effect.UPDATE,
+        "a standby is made or removed beside the instance that serves",
+        "Amazon RDS API Reference, ModifyDBInstance, MultiAZ: the change causes no outage",
+    ),
+    Trap(
         "AWS::RDS::DBCluster",
         "/properties/SnapshotIdentifier",
         Effect.REPLACE,

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from hostemr.deployment.database_roots import bundle_url
 from hostemr.deployment.load import DEPLOYMENTS
 from hostemr.deployment.outputs import CLUSTER, DATABASE_ARN, DATABASE_HOST, MASTER_SECRET, SERVICE
 from hostemr.errors import EXIT_STATUSES, SettingsError
@@ -21,7 +22,7 @@ from hostemr.operate.reach.deployed import Stack, named
 from hostemr.operate.reach.greeting import Identity, await_database
 from hostemr.operate.reach.plugin import find_plugin
 from hostemr.operate.reach.ports import LOOPBACK, require_free
-from hostemr.operate.reach.roots import bundle_url, fetch_roots
+from hostemr.operate.reach.roots import fetch_roots
 from hostemr.operate.reach.tasks import find_place
 from hostemr.operate.reach.tunnel import Route, interruptible, open_tunnel
 
@@ -96,6 +97,7 @@ def tunnel(
       hostemr tunnel openemr --port 0 --open
       hostemr tunnel openmrs --reader --port 13306 --open mariadb --user reports
       hostemr tunnel openemr --print
+      hostemr tunnel registration --port 0 --open
     """  # noqa: D301, click reads a real \b
     names = named(deployment, suffix)
     _consistent(client_name, user, only_print=only_print, as_json=as_json)
@@ -109,7 +111,7 @@ def tunnel(
     host = _reader(account, data) if reader else data[DATABASE_HOST]
     route = Route(place.target, host, _DATABASE_PORT, port)
     if plugin is None:
-        _show(_described(route, account, data, names.application.database), as_json=as_json)
+        _show(_described(route, account, data, names.database), as_json=as_json)
         return 0
     with interruptible(), ExitStack() as held:
         credential = _credential(account, data, user) if client else None
@@ -125,8 +127,8 @@ def tunnel(
             why_ended=way.why_ended,
         )
         if client and credential and roots:
-            return _use(client, credential, way.port, roots, names.application.database)
-        described = _described(route, account, data, names.application.database)
+            return _use(client, credential, way.port, roots, names.database)
+        described = _described(route, account, data, names.database)
         _show({**described, "port": way.port, "session": way.session_id, "version": version}, as_json=as_json)
         _say("ctrl-C closes it.")
         try:
@@ -156,6 +158,9 @@ def _credential(account: Aws, data: Stack, user: str | None) -> Credential:
 
 
 def _reader(account: Aws, data: Stack) -> str:
+    if DATABASE_ARN not in data.outputs:
+        hint = "leave out --reader; the database's standby answers nobody until it takes over"
+        raise SettingsError([f"the database of {data.name} is one instance, which has no reader"], hint=hint)
     with translated("looking for the reader"):
         cluster = account.client("rds").describe_db_clusters(DBClusterIdentifier=data[DATABASE_ARN])["DBClusters"][0]
     if all(member["IsClusterWriter"] for member in cluster["DBClusterMembers"]):

@@ -15,12 +15,15 @@ from hostemr.operate.verification.oauth import Authority
 from hostemr.operate.verification.openemr import login_path, openemr_checks
 from hostemr.operate.verification.openmrs import SESSION, START, Account, openmrs_checks
 from hostemr.operate.verification.outcome import Check, Outcome, Secrets, run
+from hostemr.operate.verification.registration import COUNT, registration_checks
+from hostemr.operate.verification.registration import START as REGISTRATION_START
 from hostemr.operate.verification.report import Verification
 from hostemr.operate.verification.transport import transport_checks
 from hostemr.operate.verification.web import Cookies, NoAnswer, UntrustedCertificate, Web
 
 OPENEMR = "openemr"
 OPENMRS = "openmrs"
+REGISTRATION = "registration"
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,18 @@ def verify(
     secrets = Secrets()
     if question.account is not None:
         secrets.add(question.account.password)
-    front = Front(web, START if application == OPENMRS else login_path(question.site))
+    starts = {OPENMRS: START, REGISTRATION: REGISTRATION_START}
+    front = Front(web, starts.get(application or "") or login_path(question.site))
     checks: list[Check] = transport_checks(web, lambda: front, http_port=question.http_port, today=now)
     if application == OPENEMR:
         wanted = question.access is not None
         checks += openemr_checks(front, question.site, default_password=question.default_password, apis_wanted=wanted)
     elif application == OPENMRS:
         checks += openmrs_checks(front, question.account, default_password=question.default_password)
+    elif application == REGISTRATION:
+        # A browser may be redirected; what asks this service is no browser.
+        checks = [one for one in checks if one.id != "http.redirect"]
+        checks += registration_checks(front, http_port=question.http_port)
     outcomes = run(checks, secrets=secrets, told=told)
     if application == OPENEMR and question.access is not None:
         outcomes += _logged_in(
@@ -96,6 +104,8 @@ def recognize(web: Web) -> str | None:
             return OPENMRS
         if alive.json().get("status") == "alive":
             return OPENEMR
+        if isinstance(web.get(COUNT).json().get("count"), int):
+            return REGISTRATION
         first = web.follow("/", Cookies())
     except UntrustedCertificate:
         return None
@@ -106,7 +116,7 @@ def recognize(web: Web) -> str | None:
         hint = "does a task run? `aws ecs describe-services` says why not; --application asks all the same"
         raise NoAnswer(message, hint=hint)
     raise SettingsError(
-        [f"{web.address.base} answers, but neither as OpenEMR nor as OpenMRS"],
+        [f"{web.address.base} answers, but neither as OpenEMR nor as OpenMRS nor as the registration service"],
         hint="--application says which it is; is the path in the URL right?",
     )
 
@@ -141,6 +151,8 @@ def _fitting(web: Web, question: Question, application: str | None = None) -> No
         problems.append(f"{web.address.base} is not https; passwords and tokens are not sent in the clear")
     if application == OPENMRS and question.access is not None:
         problems.append("--api is for OpenEMR; for OpenMRS give --user")
+    if application == REGISTRATION and (question.access is not None or question.account is not None):
+        problems.append("--api and --user are for OpenEMR and OpenMRS; the registration service is asked without them")
     if application == OPENEMR and question.account is not None:
         problems.append("--user is for OpenMRS; OpenEMR asks for its users in the browser, with --api")
     if problems:

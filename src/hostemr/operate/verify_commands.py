@@ -25,7 +25,7 @@ from hostemr.operate.verification.openmrs import Account
 from hostemr.operate.verification.outcome import Outcome
 from hostemr.operate.verification.report import line, summary
 from hostemr.operate.verification.web import Web
-from hostemr.operate.verify import OPENEMR, OPENMRS, Question
+from hostemr.operate.verify import OPENEMR, OPENMRS, REGISTRATION, Question
 from hostemr.operate.verify import verify as ask
 
 PASSWORD_VARIABLE = "HOSTEMR_VERIFY_PASSWORD"  # noqa: S105, the name of a variable, as the next
@@ -38,7 +38,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.argument("url")
 @click.option(
     "--application",
-    type=click.Choice([OPENEMR, OPENMRS, "auto"]),
+    type=click.Choice([OPENEMR, OPENMRS, REGISTRATION, "auto"]),
     default="auto",
     show_default=True,
     help="What runs there.",
@@ -96,10 +96,11 @@ def verify(
     default_password: bool,
     as_json: bool,
 ) -> None:
-    """Prove a live OpenEMR or OpenMRS: TLS, headers, health, log-in page, what must be closed, and the APIs.
+    """Prove a live OpenEMR, OpenMRS or registration service: TLS, headers, health, what must be closed, and the APIs.
 
-    Reads only; no patient's data is shown. Without --api and --user it needs no account. With --api it registers a
-    client with OpenEMR, waits until you enable it, and lets you log in in a browser on this machine.
+    Reads only, and registers nobody; no patient's data is shown. Without --api and --user it needs no account. With
+    --api it registers a client with OpenEMR, waits until you enable it, and lets you log in in a browser on this
+    machine.
 
     \b
     Examples:
@@ -107,6 +108,7 @@ def verify(
       hostemr verify https://emr.example.org --api --client-file ~/.hostemr-clients.json
       hostemr verify https://emr.example.org --connect-to my-alb-1.us-east-1.elb.amazonaws.com
       hostemr verify https://mrs.example.org --user nurse --json
+      hostemr verify https://reg.example.org --application registration
     """  # noqa: D301, click reads a real \b
     given = _given(
         api={"--client-file": client_file, "--client-id": client_id, "--callback-port": callback_port},

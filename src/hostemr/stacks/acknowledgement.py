@@ -10,6 +10,13 @@ from hostemr.stacks.evidence import Templates
 EVERYTHING = "AwsSolutions-IAM5[Resource::*]"
 OF_FUNCTIONS = ("HIPAA.Security-LambdaInsideVPC", "HIPAA.Security-LambdaDLQ", "HIPAA.Security-LambdaConcurrency")
 """What cdk-nag finds at every function that has none of the three."""
+OF_ROTATION = ("AwsSolutions-SMG4", "HIPAA.Security-SecretsManagerRotationEnabled")
+"""What cdk-nag finds at every secret beside which it sees no schedule."""
+
+
+def of_managed(name: str) -> str:
+    """What cdk-nag finds at a role with this policy of AWS's own."""
+    return f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{name}]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,15 +12,16 @@ import cdk_nag
 from constructs import Construct
 
 from hostemr.stacks import evidence, option_evidence
-from hostemr.stacks.acknowledgement import EVERYTHING, OF_FUNCTIONS, Accepted, Acknowledgement
+from hostemr.stacks.acknowledgement import (
+    EVERYTHING,
+    OF_FUNCTIONS,
+    OF_ROTATION,
+    Accepted,
+    Acknowledgement,
+    of_managed,
+)
 from hostemr.stacks.analytics_acknowledgements import OF_ANALYTICS
 
-
-def _managed(name: str) -> str:
-    return f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{name}]"
-
-
-_ROTATION = ("AwsSolutions-SMG4", "HIPAA.Security-SecretsManagerRotationEnabled")
 _FUNCTIONS = (
     "service/Setup/Runner/Function",
     "service/Rotation/Rotator/Function",
@@ -62,17 +63,17 @@ ACKNOWLEDGEMENTS = (
         evidence=evidence.data_subnets_have_no_way_out,
     ),
     Acknowledgement(
-        rules=(_managed("service-role/AmazonRDSEnhancedMonitoringRole"),),
+        rules=(of_managed("service-role/AmazonRDSEnhancedMonitoringRole"),),
         paths=("data/Database/Monitoring",),
         reason="The policy that RDS prescribes for enhanced monitoring; only RDS's monitoring may assume the role.",
         evidence=evidence.service_roles_trust_one_service,
     ),
     Acknowledgement(
         rules=(
-            _managed("service-role/AWSBackupServiceRolePolicyForBackup"),
-            _managed("service-role/AWSBackupServiceRolePolicyForRestores"),
-            _managed("AWSBackupServiceRolePolicyForS3Backup"),
-            _managed("AWSBackupServiceRolePolicyForS3Restore"),
+            of_managed("service-role/AWSBackupServiceRolePolicyForBackup"),
+            of_managed("service-role/AWSBackupServiceRolePolicyForRestores"),
+            of_managed("AWSBackupServiceRolePolicyForS3Backup"),
+            of_managed("AWSBackupServiceRolePolicyForS3Restore"),
         ),
         paths=("data/Backups/Role",),
         reason="AWS keeps the actions that a backup and a restore need current in these policies; a copy of ours "
@@ -113,20 +114,20 @@ ACKNOWLEDGEMENTS = (
         evidence=evidence.plan_selects_cluster_and_files,
     ),
     Acknowledgement(
-        rules=_ROTATION,
+        rules=OF_ROTATION,
         paths=("data/Credentials/Administrator",),
         reason="The first password of a person, who changes it after signing in; the application never reads it "
         "again. Rotating the secret would change nothing but the secret.",
         evidence=evidence.only_the_setup_task_reads_the_administrator_secret,
     ),
     Acknowledgement(
-        rules=_ROTATION,
+        rules=OF_ROTATION,
         paths=("data/Credentials/Database",),
         reason="It is rotated, by a schedule in the service stack, whose tasks the rotation needs.",
         evidence=evidence.database_secret_rotates,
     ),
     Acknowledgement(
-        rules=_ROTATION,
+        rules=OF_ROTATION,
         paths=("service/Cache/Credential",),
         reason="It opens sessions alone, from inside one security group, and is made anew with the service stack.",
         evidence=evidence.only_tasks_reach_the_cache,

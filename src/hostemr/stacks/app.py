@@ -23,7 +23,7 @@ from hostemr.stacks.service import ServiceStack
 
 def build(application: Application, settings: FargateSettings, *, outdir: str | None = None) -> cdk.App:
     """The app of one deployment on Fargate, ready to be synthesized."""
-    app = _app(outdir)
+    app = empty_app(outdir)
     data = DataStack(app, application=application, settings=settings)
     service = ServiceStack(app, application=application, settings=settings)
     service.add_stack_dependency(data)
@@ -33,7 +33,7 @@ def build(application: Application, settings: FargateSettings, *, outdir: str | 
         # Its way out to AWS is in the service stack.
         stacks["analytics"].add_stack_dependency(service)
     acknowledge(stacks)
-    _finish(app, settings.warnings, at=service)
+    finish(app, settings.warnings, at=service)
     return app
 
 
@@ -41,15 +41,16 @@ def build_express_plus(
     settings: ExpressPlusSettings, *, program: Program | None = None, outdir: str | None = None
 ) -> cdk.App:
     """The app of one server's template, ready to be synthesized; `program` is what the server runs, by default ours."""
-    app = _app(outdir)
+    app = empty_app(outdir)
     shipped = program or Program(agent=host_program(), script=launch_script)
     stack = ExpressPlusStack(app, settings=settings, program=shipped)
     acknowledge({"express-plus": stack}, OF_EXPRESS_PLUS)
-    _finish(app, settings.warnings, at=stack)
+    finish(app, settings.warnings, at=stack)
     return app
 
 
-def _app(outdir: str | None) -> cdk.App:
+def empty_app(outdir: str | None) -> cdk.App:
+    """An app that synthesizes into a folder what is added to it."""
     return cdk.App(
         outdir=outdir,
         analytics_reporting=False,
@@ -61,7 +62,7 @@ def _app(outdir: str | None) -> cdk.App:
     )
 
 
-def _finish(app: cdk.App, warnings: Sequence[str], *, at: cdk.Stack) -> None:
+def finish(app: cdk.App, warnings: Sequence[str], *, at: cdk.Stack) -> None:
     """Say what is doubtful, and let cdk-nag look at everything."""
     for warning in warnings:
         cdk.Annotations.of(at).add_warning(warning)

@@ -1,4 +1,4 @@
-"""Backups of database AND files, kept seven years, and restored on schedule to know that they can be."""
+"""Backups of database AND files, kept for years, and restored on schedule to know that they can be."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import aws_cdk as cdk
@@ -23,15 +24,48 @@ SEVEN_YEARS_DAYS = 2557
 """As the seed keeps backups; longer than the six years of 45 CFR 164.316(b)(2)(i)."""
 _COLD_AFTER_DAYS = 90
 """Files only: AWS Backup keeps Aurora's recovery points warm, whatever a rule says."""
-RULES: tuple[tuple[str, str, dict[str, int]], ...] = (
-    ("Daily", "cron(0 5 * * ? *)", {"deleteAfterDays": 35}),
-    ("Weekly", "cron(0 5 ? * SAT *)", {"deleteAfterDays": 90}),
-    (
-        "Monthly7Year",
-        "cron(0 5 1 * ? *)",
-        {"moveToColdStorageAfterDays": _COLD_AFTER_DAYS, "deleteAfterDays": SEVEN_YEARS_DAYS},
-    ),
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How long the backup of a day, of a week and of a month are kept; the first two as the seeds keep them."""
+
+    name: str
+    monthly_name: str
+    monthly: Mapping[str, int]
+    """The lifecycle of AWS Backup for the months' recovery points."""
+
+    @property
+    def longest_days(self) -> int:
+        """The longest that any recovery point is kept."""
+        return self.monthly["deleteAfterDays"]
+
+    @property
+    def rules(self) -> tuple[tuple[str, str, Mapping[str, int]], ...]:
+        """Name, cron expression (UTC) and lifecycle of each rule."""
+        return (
+            ("Daily", "cron(0 5 * * ? *)", {"deleteAfterDays": 35}),
+            ("Weekly", "cron(0 5 ? * SAT *)", {"deleteAfterDays": 90}),
+            (self.monthly_name, "cron(0 5 1 * ? *)", self.monthly),
+        )
+
+
+SEVEN_YEARS = Schedule(
+    name=PLAN_NAME,
+    monthly_name="Monthly7Year",
+    monthly={"moveToColdStorageAfterDays": _COLD_AFTER_DAYS, "deleteAfterDays": SEVEN_YEARS_DAYS},
 )
+"""For patients' records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """How a selection is called: what it is of, and a value that changes when what it selects is made anew."""
+
+    label: str
+    identity: str
+
+
 _FOR_BUCKETS = ("AWSBackupServiceRolePolicyForS3Backup", "AWSBackupServiceRolePolicyForS3Restore")
 _TESTED_ON = {"weekly": "cron(0 9 ? * SUN *)", "monthly": "cron(0 9 ? * SUN#1 *)"}
 
@@ -49,6 +83,8 @@ class Backups(Construct):
         *,
         key_arn: str,
         resources: Mapping[str, Sequence[str]],
+        selected: Selected,
+        schedule: Schedule,
         lock_after_days: int | None,
         copy_vault_arn: str | None,
     ) -> None:
@@ -63,7 +99,11 @@ class Backups(Construct):
             access_policy=_nobody_deletes(),
             lock_configuration=None
             if lock_after_days is None
-            else {"changeableForDays": lock_after_days, "minRetentionDays": 35, "maxRetentionDays": SEVEN_YEARS_DAYS},
+            else {
+                "changeableForDays": lock_after_days,
+                "minRetentionDays": 35,
+                "maxRetentionDays": schedule.longest_days,
+            },
         )
         # Except when its own creation is undone: an empty vault would only keep its name from the next try.
         self.vault.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
@@ -71,8 +111,8 @@ class Backups(Construct):
             self,
             "Plan",
             backup_plan={
-                "backupPlanName": PLAN_NAME,
-                "backupPlanRule": [self._rule(*rule, copy_vault_arn) for rule in RULES],
+                "backupPlanName": schedule.name,
+                "backupPlanRule": [self._rule(*rule, copy_vault_arn) for rule in schedule.rules],
             },
         )
         # AWS keeps the actions that a backup needs current in these policies; a copy of ours that misses one would show
@@ -95,21 +135,21 @@ class Backups(Construct):
             "Selection",
             backup_plan_id=plan.ref,
             backup_selection={
-                "selectionName": self._selection_name(),
+                "selectionName": self._selection_name(selected),
                 "iamRoleArn": self.role.attr_arn,
                 "resources": [one for arns in resources.values() for one in arns],
             },
         )
 
-    def _selection_name(self) -> str:
+    def _selection_name(self, selected: Selected) -> str:
         """A name that changes with what is selected.
 
         A selection cannot be changed, only replaced, and CloudFormation makes the new one before it deletes the old.
         AWS's pages do not say that two selections of a plan may have one name. At most 50 characters.
         """
-        files = cdk.Fn.select(1, cdk.Fn.split("/", self.resources["EFS"][0]))
-        selected = json.dumps(cdk.Stack.of(self).resolve(dict(self.resources)), sort_keys=True)
-        return cdk.Fn.join("-", ["DatabaseAndFiles", hashlib.sha256(selected.encode()).hexdigest()[:6], files])
+        resources = json.dumps(cdk.Stack.of(self).resolve(dict(self.resources)), sort_keys=True)
+        digest = hashlib.sha256(resources.encode()).hexdigest()[:6]
+        return cdk.Fn.join("-", [selected.label, digest, selected.identity])
 
     def _rule(self, name: str, when: str, lifecycle: Mapping[str, int], copy_vault_arn: str | None) -> dict[str, Any]:
         rule: dict[str, Any] = {

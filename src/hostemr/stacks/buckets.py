@@ -8,14 +8,16 @@ import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from hostemr.stacks.backups import SEVEN_YEARS_DAYS
 from hostemr.stacks.policies import ACCOUNT, VERSION, arn
 
 _GLACIER_AFTER_DAYS = 90
 
 
 class Buckets(Construct):
-    """`access_logs` takes what AWS can only write with S3's own keys; `audit` is encrypted with ours."""
+    """`access_logs` takes what AWS can only write with S3's own keys; `audit` is encrypted with ours.
+
+    `audit` holds records of sessions and, where there is one, the trail of `trail_name`.
+    """
 
     def __init__(
         self,
@@ -24,24 +26,26 @@ class Buckets(Construct):
         *,
         key_arn: str,
         log_retention_days: int,
-        trail_name: str,
+        audit_days: int,
+        trail_name: str | None,
     ) -> None:
         super().__init__(scope, id)
         # Elastic Load Balancing writes only to buckets with S3-managed keys.
         # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
-        self.access_logs = private_bucket(self, "AccessLogs", key_arn=None, rules=[_expire_after(log_retention_days)])
+        self.access_logs = private_bucket(self, "AccessLogs", key_arn=None, rules=[expire_after(log_retention_days)])
         self.audit = private_bucket(
             self,
             "Audit",
             key_arn=key_arn,
-            rules=[{**_expire_after(SEVEN_YEARS_DAYS), "transitions": [_to_glacier()]}],
+            rules=[{**expire_after(audit_days), "transitions": [_to_glacier()]}],
             logs_to=self.access_logs.ref,
             log_prefix="s3/",
         )
         self.access_logs_policy = bucket_policy(
             self, "AccessLogsPolicy", self.access_logs, _access_log_statements(self.access_logs)
         )
-        self.audit_policy = bucket_policy(self, "AuditPolicy", self.audit, _trail_statements(self.audit, trail_name))
+        written = [] if trail_name is None else _trail_statements(self.audit, trail_name)
+        self.audit_policy = bucket_policy(self, "AuditPolicy", self.audit, written)
 
 
 def private_bucket(
@@ -107,7 +111,8 @@ def bucket_policy(
     return policy
 
 
-def _expire_after(days: int) -> dict[str, Any]:
+def expire_after(days: int) -> dict[str, Any]:
+    """The lifecycle rule of a bucket whose objects are needed for so many days."""
     return {
         "id": "ExpireWhenNoLongerNeeded",
         "status": "Enabled",

@@ -13,6 +13,8 @@ from hostemr.stacks.policies import REGION
 from hostemr.stacks.programs import program_text
 
 NEXT_STAGE, CURRENT_STAGE = "AWSPENDING", "AWSCURRENT"
+RESTARTS: Mapping[str, Any] = {"essential": False, "restartPolicy": {"enabled": True, "restartAttemptPeriod": 60}}
+"""Of a container that is restarted by itself while the task goes on without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +81,9 @@ class ContainerDefinitions:
                 names.next_username: value_of(given.database_secret, "username", NEXT_STAGE),
                 names.next_password: value_of(given.database_secret, "password", NEXT_STAGE),
             }
-        told, kept = self._of_surroundings({Given.DATABASE, Given.CREDENTIAL, *self._application.setup_given})
+        plain, kept = self._of_surroundings({Given.DATABASE, Given.CREDENTIAL, *self._application.setup_given})
         environment = {
-            **told,
+            **plain,
             **given.setup_environment,
             "SETUP_MODE": "credentials" if rotating else "configure",
             "SETUP_TIMEOUT_SECONDS": str(self._application.setup_seconds - 300),
@@ -109,7 +111,7 @@ class ContainerDefinitions:
                 "startPeriod": health.start_period,
             }
         if container.restarts:
-            definition |= {"essential": False, "restartPolicy": {"enabled": True, "restartAttemptPeriod": 60}}
+            definition |= RESTARTS
         return definition
 
     def _of_surroundings(self, what: set[Given] | frozenset[Given]) -> tuple[dict[str, str], dict[str, str]]:
@@ -160,22 +162,11 @@ class ContainerDefinitions:
             "name": container.name,
             "image": self._given.images[container.image],
             "essential": True,
-            "environment": [{"name": key, "value": value} for key, value in sorted(environment.items())],
-            "secrets": [{"name": key, "valueFrom": value} for key, value in sorted(secrets.items())],
+            **told(environment, secrets),
             "mountPoints": [
                 {"sourceVolume": volume, "containerPath": path, "readOnly": False} for volume, path in mounts.items()
             ],
-            "logConfiguration": {
-                "logDriver": "awslogs",
-                "options": {
-                    "awslogs-group": self._given.log_group,
-                    "awslogs-region": REGION,
-                    "awslogs-stream-prefix": program or container.name,
-                    # A log service that stands still must not make the application stand still.
-                    "mode": "non-blocking",
-                    "max-buffer-size": "25m",
-                },
-            },
+            "logConfiguration": logging_to(self._given.log_group, prefix=program or container.name),
             "linuxParameters": {"initProcessEnabled": True},
         }
         if program is not None:
@@ -191,3 +182,26 @@ class ContainerDefinitions:
 def value_of(secret_arn: str, key: str, stage: str = "") -> str:
     """A key of a secret's JSON, as a task definition names it: `arn:key:stage:version`."""
     return f"{secret_arn}:{key}:{stage}:"
+
+
+def told(environment: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, Any]:
+    """What a container is told, by name: texts, and where ECS finds secrets."""
+    return {
+        "environment": [{"name": key, "value": value} for key, value in sorted(environment.items())],
+        "secrets": [{"name": key, "valueFrom": value} for key, value in sorted(secrets.items())],
+    }
+
+
+def logging_to(log_group: str, *, prefix: str) -> dict[str, Any]:
+    """A container's log, into streams whose names begin with `prefix`."""
+    return {
+        "logDriver": "awslogs",
+        "options": {
+            "awslogs-group": log_group,
+            "awslogs-region": REGION,
+            "awslogs-stream-prefix": prefix,
+            # A log service that stands still must not make the application stand still.
+            "mode": "non-blocking",
+            "max-buffer-size": "25m",
+        },
+    }

@@ -70,3 +70,23 @@ def generated_secret(
     return secretsmanager.CfnSecret(
         scope, name, description=description, kms_key_id=key_arn, generate_secret_string=generate
     )
+
+
+def generated_text(
+    scope: Construct, name: str, description: str, *, key_arn: str, length: int
+) -> secretsmanager.CfnSecret:
+    """A secret that is one text of letters and digits, which Secrets Manager makes. It outlives its stack."""
+    secret = secretsmanager.CfnSecret(
+        scope,
+        name,
+        description=description,
+        kms_key_id=key_arn,
+        generate_secret_string={
+            "passwordLength": length,
+            # Shells, INI files and URLs take what is left for what it is.
+            "excludePunctuation": True,
+            "requireEachIncludedType": True,
+        },
+    )
+    secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+    return secret

@@ -21,7 +21,7 @@ from hostemr.deployment.outputs import (
 from hostemr.deployment.settings import FargateSettings
 from hostemr.stacks import database, files
 from hostemr.stacks.access import allow, security_group
-from hostemr.stacks.backups import Backups
+from hostemr.stacks.backups import SEVEN_YEARS, SEVEN_YEARS_DAYS, Backups, Selected
 from hostemr.stacks.bedrock import Bedrock
 from hostemr.stacks.buckets import Buckets
 from hostemr.stacks.credentials import Credentials
@@ -29,7 +29,7 @@ from hostemr.stacks.database import Database
 from hostemr.stacks.exports import Exports
 from hostemr.stacks.files import Files
 from hostemr.stacks.keys import Keys
-from hostemr.stacks.log_groups import LogGroups
+from hostemr.stacks.log_groups import NINE_YEARS_DAYS, LogGroups
 from hostemr.stacks.network import Network
 from hostemr.stacks.notices import Notices
 from hostemr.stacks.record_buckets import RecordBuckets
@@ -50,16 +50,27 @@ class DataStack(cdk.Stack):
             synthesizer=cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
         )
         cdk.Tags.of(self).add("hostemr:application", application.name)
-        self.keys = Keys(self, "Keys", trail_name=name)
+        self.keys = Keys(
+            self,
+            "Keys",
+            data_purpose="patients' data: database, files, cache, secrets, mail",
+            receives_mail=True,
+            trail_name=name,
+        )
         self.buckets = Buckets(
             self,
             "Buckets",
             key_arn=self.keys.logs.attr_arn,
             log_retention_days=settings.log_retention_days,
+            audit_days=SEVEN_YEARS_DAYS,
             trail_name=name,
         )
         self.log_groups = LogGroups(
-            self, "Logs", key_arn=self.keys.logs.attr_arn, retention_days=settings.log_retention_days
+            self,
+            "Logs",
+            key_arn=self.keys.logs.attr_arn,
+            retention_days=settings.log_retention_days,
+            trail_days=NINE_YEARS_DAYS,
         )
         self.network = Network(
             self,
@@ -168,6 +179,11 @@ class DataStack(cdk.Stack):
             "Backups",
             key_arn=self.keys.backups.attr_arn,
             resources=resources,
+            selected=Selected(
+                label="DatabaseAndFiles",
+                identity=cdk.Fn.select(1, cdk.Fn.split("/", self.files.file_system.attr_arn)),
+            ),
+            schedule=SEVEN_YEARS,
             lock_after_days=settings.backup_vault_lock_days,
             copy_vault_arn=settings.backup_copy_vault_arn,
         )
@@ -186,18 +202,16 @@ class DataStack(cdk.Stack):
 
     def _export(self) -> None:
         exports = Exports(self)
+        exports.write_ground(
+            network=self.network,
+            clients_group=self.clients_group,
+            keys=self.keys,
+            buckets=self.buckets,
+            log_groups=self.log_groups,
+            topic_arn=self.notices.topic_arn,
+        )
         exports.write(
             {
-                "VpcId": self.network.vpc.ref,
-                "ClientsGroupId": self.clients_group.attr_group_id,
-                "DataKeyArn": self.keys.data.attr_arn,
-                "LogsKeyArn": self.keys.logs.attr_arn,
-                "AccessLogsBucket": self.buckets.access_logs.ref,
-                "AuditBucket": self.buckets.audit.ref,
-                "TaskLog": self.log_groups.tasks.ref,
-                "TaskLogArn": self.log_groups.tasks.attr_arn,
-                "FirewallLog": self.log_groups.firewall.ref,
-                "TopicArn": self.notices.topic_arn,
                 "DatabaseClusterId": self.database.cluster.ref,
                 "DatabaseHost": self.database.cluster.attr_endpoint_address,
                 "MasterSecretArn": self.database.cluster.attr_master_user_secret_secret_arn,
@@ -210,12 +224,7 @@ class DataStack(cdk.Stack):
         )
         if self.record_buckets.attachments is not None:
             exports.write({"AttachmentsBucket": self.record_buckets.attachments.ref})
-        for kind, resources in (
-            ("PublicSubnetId", self.network.public_subnets),
-            ("TaskSubnetId", self.network.task_subnets),
-            ("TaskRouteTableId", self.network.task_route_tables),
-        ):
-            exports.write_each(kind, [resource.ref for resource in resources])
+        exports.write_zones(self.network)
         exports.tell(DATABASE_HOST, self.database.cluster.attr_endpoint_address, "The database's writer endpoint")
         exports.tell(DATABASE_ARN, self.database.arn, "For aws rds-data, where enable_data_api is on")
         exports.tell(

@@ -53,6 +53,14 @@ def parameters(settings: FargateSettings, bedrock_role: str | None) -> dict[str,
     return {**_PARAMETERS, **{name: str(value) for name, value in limits.items()}, **models}
 
 
+def monitoring_role(scope: Construct) -> iam.CfnRole:
+    """The role that RDS prescribes for enhanced monitoring; AWS keeps its policy current."""
+    policy_arn = iam.ManagedPolicy.from_aws_managed_policy_name(
+        "service-role/AmazonRDSEnhancedMonitoringRole"
+    ).managed_policy_arn
+    return service_role(scope, "Monitoring", service="monitoring.rds.amazonaws.com", policies=[policy_arn])
+
+
 class Database(Construct):
     """A cluster with a writer and, where wanted, a reader that takes over when the writer's zone fails."""
 
@@ -79,17 +87,7 @@ class Database(Construct):
             family="aurora-mysql8.0",
             parameters=parameters(settings, bedrock_role),
         )
-        monitoring = service_role(
-            self,
-            "Monitoring",
-            service="monitoring.rds.amazonaws.com",
-            # The role that RDS prescribes for enhanced monitoring, kept current by AWS.
-            policies=[
-                iam.ManagedPolicy.from_aws_managed_policy_name(
-                    "service-role/AmazonRDSEnhancedMonitoringRole"
-                ).managed_policy_arn
-            ],
-        )
+        monitoring = monitoring_role(self)
         for needed in (subnets, group):
             needed.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
         scaling: dict[str, Any] = {

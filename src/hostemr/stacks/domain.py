@@ -14,50 +14,13 @@ SERVICE_TIMEOUT_SECONDS = 1000
 """Longer than a function can run: whoever waits less would go on while the function still works."""
 
 
-class Zone(Construct):
-    """The public hosted zone of the domain: its id as given, or as the deployment finds it.
+class GivenZone(Construct):
+    """A public hosted zone whose id is known, and the records in it."""
 
-    So synthesis looks nothing up, and the template can be launched from the CloudFormation console.
-    """
-
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,  # noqa: A002
-        *,
-        domain: str,
-        hosted_zone_id: str | None,
-        logs_key: str,
-        log_retention_days: int,
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, *, domain: str, hosted_zone_id: str) -> None:  # noqa: A002
         super().__init__(scope, id)
         self.domain = domain
-        if hosted_zone_id is not None:
-            self.zone_id = hosted_zone_id
-            return
-        # The call takes no resource: zones are listed, or not.
-        look = policy(self, "ListZones", statement("route53:ListHostedZonesByName", on="*"))
-        finder = Function(
-            self,
-            "Finder",
-            handler="find_hosted_zone",
-            purpose="finds the hosted zone of the domain",
-            environment={},
-            policies=[look],
-            key_arn=logs_key,
-            log_retention_days=log_retention_days,
-        )
-        found = cdk.CfnResource(
-            self,
-            "Found",
-            type="Custom::HostedZone",
-            properties={
-                "ServiceToken": finder.function.attr_arn,
-                "ServiceTimeout": SERVICE_TIMEOUT_SECONDS,
-                "Domain": domain,
-            },
-        )
-        self.zone_id = found.get_att("Id").to_string()
+        self.zone_id = hosted_zone_id
 
     def certificate(self, host_name: str) -> str:
         """The ARN of a certificate for one name, proven by a record in the zone, and renewed for as long as it stands.
@@ -95,3 +58,47 @@ class Zone(Construct):
             ttl="300",
             resource_records=values,
         )
+
+
+class Zone(GivenZone):
+    """The public hosted zone of the domain: its id as given, or as the deployment finds it.
+
+    So synthesis looks nothing up, and the template can be launched from the CloudFormation console.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002
+        *,
+        domain: str,
+        hosted_zone_id: str | None,
+        logs_key: str,
+        log_retention_days: int,
+    ) -> None:
+        super().__init__(scope, id, domain=domain, hosted_zone_id=hosted_zone_id or "")
+        if hosted_zone_id is not None:
+            return
+        # The call takes no resource: zones are listed, or not.
+        look = policy(self, "ListZones", statement("route53:ListHostedZonesByName", on="*"))
+        finder = Function(
+            self,
+            "Finder",
+            handler="find_hosted_zone",
+            purpose="finds the hosted zone of the domain",
+            environment={},
+            policies=[look],
+            key_arn=logs_key,
+            log_retention_days=log_retention_days,
+        )
+        found = cdk.CfnResource(
+            self,
+            "Found",
+            type="Custom::HostedZone",
+            properties={
+                "ServiceToken": finder.function.attr_arn,
+                "ServiceTimeout": SERVICE_TIMEOUT_SECONDS,
+                "Domain": domain,
+            },
+        )
+        self.zone_id = found.get_att("Id").to_string()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from hostemr.deployment.settings import FargateSettings
 from hostemr.stacks.access import allow, allow_out, security_group
 from hostemr.stacks.policies import PARTITION, REGION, VERSION
 
@@ -21,6 +20,20 @@ SMTPS_PORT = 465
 """Message submission within TLS from the first byte: https://www.rfc-editor.org/rfc/rfc8314"""
 
 
+class WayOut(Protocol):
+    """What of a deployment's settings decides on the way out."""
+
+    @property
+    def egress(self) -> str:
+        """`public_ip`, `endpoints`, `one_nat` or `nat_per_zone`."""
+        ...
+
+    @property
+    def nat_gateways(self) -> int:
+        """How many NAT gateways the network has."""
+        ...
+
+
 class Egress(Construct):
     """The way out that `egress` chooses, for tasks in `subnets`."""
 
@@ -29,7 +42,7 @@ class Egress(Construct):
         scope: Construct,
         id: str,  # noqa: A002
         *,
-        settings: FargateSettings,
+        settings: WayOut,
         vpc_id: str,
         public_subnets: Sequence[str],
         task_subnets: Sequence[str],

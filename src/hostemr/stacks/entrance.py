@@ -9,8 +9,8 @@ from hostemr.deployment.settings import FargateSettings
 from hostemr.stacks.accelerator import HOSTED_ZONE_ID, Accelerator
 from hostemr.stacks.domain import Zone
 from hostemr.stacks.exports import Imports
-from hostemr.stacks.firewall import Firewall
-from hostemr.stacks.load_balancer import LoadBalancer
+from hostemr.stacks.firewall import Firewall, in_front_of_records
+from hostemr.stacks.load_balancer import Door, LoadBalancer, PlainHttp
 
 
 class Entrance:
@@ -56,8 +56,18 @@ class Entrance:
         return LoadBalancer(
             self._stack,
             "LoadBalancer",
-            application=self._application,
-            settings=settings,
+            door=Door(
+                port=self._application.port,
+                alive=self._application.alive(settings.version),
+                drain_seconds=self._application.drain_seconds,
+                # Reports over years of records take their time.
+                idle_seconds=300,
+                ranges=settings.allowed_ranges,
+                dual_stack=settings.dual_stack,
+                plain_http=PlainHttp.REDIRECTS if settings.https else PlainHttp.SERVES,
+                sticky_minutes=settings.sticky_session_minutes,
+                deletion_protection=settings.load_balancer_deletion_protection,
+            ),
             vpc_id=self._data["VpcId"],
             subnets=self._data.each("PublicSubnetId"),
             tasks_group_id=self._tasks_group,
@@ -95,7 +105,8 @@ class Entrance:
             self._stack,
             "Firewall",
             load_balancer_arn=self.load_balancer.balancer.ref,
-            rate_limit=self._settings.waf_rate_limit,
-            login_path=self._application.login_path,
+            rules=in_front_of_records(
+                rate_limit=self._settings.waf_rate_limit, login_path=self._application.login_path
+            ),
             log_group=self._data["FirewallLog"],
         )

@@ -14,16 +14,17 @@ Resource = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """The templates of a deployment, as dictionaries; `analytics` only where there is that stack."""
+    """The templates of a deployment, as dictionaries; `analytics` and `mail` only where there is that stack."""
 
     data: Template
     service: Template
     analytics: Template | None = None
+    mail: Template | None = None
 
     @property
     def all(self) -> tuple[Template, ...]:
         """Every template that there is."""
-        return tuple(one for one in (self.data, self.service, self.analytics) if one is not None)
+        return tuple(one for one in (self.data, self.service, self.analytics, self.mail) if one is not None)
 
     def of(self, *types: str) -> Iterator[tuple[str, Resource]]:
         """Logical id and resource for each resource of these types, in all stacks."""
@@ -132,8 +133,13 @@ def only_the_clients_group_reaches_the_database(templates: Templates) -> bool:
     """One rule leads to the database's group, from another group, and its clients must use TLS."""
     groups = {
         json.dumps(group)
-        for _, cluster in templates.of("AWS::RDS::DBCluster")
-        for group in cluster["Properties"]["VpcSecurityGroupIds"]
+        for kind, wears in (
+            ("AWS::RDS::DBCluster", "VpcSecurityGroupIds"),
+            ("AWS::RDS::DBInstance", "VPCSecurityGroups"),
+        )
+        for _, database in templates.of(kind)
+        # An instance of a cluster wears the cluster's.
+        for group in database["Properties"].get(wears, ())
     }
     rules = [
         rule["Properties"]
@@ -147,7 +153,7 @@ def only_the_clients_group_reaches_the_database(templates: Templates) -> bool:
     ]
     tls = all(
         group["Properties"]["Parameters"]["require_secure_transport"] == "ON"
-        for _, group in templates.of("AWS::RDS::DBClusterParameterGroup")
+        for _, group in templates.of("AWS::RDS::DBClusterParameterGroup", "AWS::RDS::DBParameterGroup")
     )
     return len(rules) == 1 and "SourceSecurityGroupId" in rules[0] and not inline and tls
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hostemr.stacks import express_plus_evidence as evidence
-from hostemr.stacks.acknowledgement import EVERYTHING, Accepted
+from hostemr.stacks.acknowledgement import EVERYTHING, OF_ROTATION, Accepted
 from hostemr.stacks.evidence import Template
 
 
@@ -24,7 +24,6 @@ def _unread(*rules: str) -> tuple[str, ...]:
 
 _INSTANCES = "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:<AWS::Region>:<AWS::AccountId>:instance/*]"
 _INTERFACES = _INSTANCES.replace("instance/*", "network-interface/*")
-_ROTATION = ("AwsSolutions-SMG4", "HIPAA.Security-SecretsManagerRotationEnabled")
 
 OF_EXPRESS_PLUS = (
     ExpressPlusAcknowledgement(
@@ -37,21 +36,21 @@ OF_EXPRESS_PLUS = (
         evidence=evidence.only_the_web_is_open,
     ),
     ExpressPlusAcknowledgement(
-        rules=_ROTATION,
+        rules=OF_ROTATION,
         paths=("express-plus/PassphraseSecret",),
         reason="Every backup is opened by the passphrase that it was made with. One that changed by itself would lock "
         "the earlier backups away.",
         evidence=evidence.secrets_outlive_the_stack,
     ),
     ExpressPlusAcknowledgement(
-        rules=_ROTATION,
+        rules=OF_ROTATION,
         paths=("express-plus/AdministratorSecret",),
         reason="The first password of a person, who changes it after signing in. Rotating the secret would change "
         "nothing but the secret.",
         evidence=evidence.only_the_server_reads_the_secrets,
     ),
     ExpressPlusAcknowledgement(
-        rules=_ROTATION,
+        rules=OF_ROTATION,
         paths=("express-plus/DatabaseSecret",),
         reason="It opens a database that only containers of the same server reach.",
         evidence=evidence.the_database_is_behind_the_web_server,

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_secretsmanager as secretsmanager
 
-from hostemr.stacks.credentials import PASSWORD_LENGTH
+from hostemr.stacks.credentials import PASSWORD_LENGTH, generated_text
 from hostemr.stacks.keys import kept_key
 from hostemr.stacks.policies import ACCOUNT, arn
 
@@ -82,17 +81,4 @@ def secrets(stack: cdk.Stack, *, key_arn: str) -> Secrets:
 
 
 def _generated(stack: cdk.Stack, name: str, purpose: str, key_arn: str, length: int) -> str:
-    secret = secretsmanager.CfnSecret(
-        stack,
-        name,
-        description=f"{cdk.Aws.STACK_NAME}: {purpose}",
-        kms_key_id=key_arn,
-        generate_secret_string={
-            "passwordLength": length,
-            # Shells, INI files and URLs take what is left for what it is.
-            "excludePunctuation": True,
-            "requireEachIncludedType": True,
-        },
-    )
-    secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
-    return secret.ref
+    return generated_text(stack, name, f"{cdk.Aws.STACK_NAME}: {purpose}", key_arn=key_arn, length=length).ref

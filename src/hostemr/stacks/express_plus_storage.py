@@ -11,7 +11,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_s3 as s3
 
 from hostemr.stacks.backups import SEVEN_YEARS_DAYS
-from hostemr.stacks.buckets import bucket_policy, delivery, private_bucket
+from hostemr.stacks.buckets import bucket_policy, delivery, expire_after, private_bucket
 from hostemr.stacks.policies import ACCOUNT, arn
 
 PREFIX = "Backup"
@@ -53,12 +53,17 @@ def log_buckets(stack: cdk.Stack, *, key_arn: str) -> LogBuckets:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
     """
-    access = private_bucket(stack, "LogBucket", key_arn=None, rules=[_until(_LOG_DAYS)])
+    access = private_bucket(stack, "LogBucket", key_arn=None, rules=[expire_after(_LOG_DAYS)])
     audit = private_bucket(
         stack,
         "AuditBucket",
         key_arn=key_arn,
-        rules=[{**_until(SEVEN_YEARS_DAYS), "transitions": [{"storageClass": "GLACIER", "transitionInDays": 90}]}],
+        rules=[
+            {
+                **expire_after(SEVEN_YEARS_DAYS),
+                "transitions": [{"storageClass": "GLACIER", "transitionInDays": 90}],
+            }
+        ],
         logs_to=access.ref,
         log_prefix="s3/audit/",
     )
@@ -193,14 +198,4 @@ def _refuse(sid: str, objects: str, when: dict[str, Any]) -> dict[str, Any]:
         "Action": "s3:PutObject",
         "Resource": objects,
         "Condition": when,
-    }
-
-
-def _until(days: int) -> dict[str, Any]:
-    return {
-        "id": "ExpireWhenNoLongerNeeded",
-        "status": "Enabled",
-        "expirationInDays": days,
-        "noncurrentVersionExpiration": {"noncurrentDays": 30},
-        "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7},
     }

@@ -20,33 +20,29 @@ _FOR_THE_ACCOUNT = {
 
 
 class Keys(Construct):
-    """Three keys: patients' data, backups, and logs. Whoever may read logs may not read patients' data by that."""
+    """Three keys: data, backups, and logs. Whoever may read logs may not read the data by that.
 
-    def __init__(self, scope: Construct, id: str, *, trail_name: str) -> None:  # noqa: A002
+    `data_purpose` is what the first one encrypts, in words; `receives_mail` lets SES encrypt mail with it that arrives.
+    Without `trail_name` no trail of CloudTrail may use the logs' key.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002
+        *,
+        data_purpose: str,
+        receives_mail: bool,
+        trail_name: str | None,
+    ) -> None:
         super().__init__(scope, id)
-        self.data = kept_key(
-            self,
-            "Data",
-            "patients' data: database, files, cache, secrets, mail",
-            {
-                # https://docs.aws.amazon.com/ses/latest/dg/receiving-email-permissions.html
-                "Sid": "ReceivedMail",
-                "Effect": "Allow",
-                "Principal": {"Service": "ses.amazonaws.com"},
-                "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
-                "Resource": "*",
-                "Condition": {
-                    "StringEquals": {"aws:SourceAccount": ACCOUNT},
-                    "ArnLike": {"aws:SourceArn": arn("ses", "receipt-rule-set/*:receipt-rule/*")},
-                },
-            },
-        )
+        self.data = kept_key(self, "Data", data_purpose, *([_received_mail()] if receives_mail else []))
         self.backups = kept_key(self, "Backups", "recovery points")
         logs_service = f"logs.{REGION}.{URL_SUFFIX}"
         self.logs = kept_key(
             self,
             "Logs",
-            "logs, the audit trail and notices",
+            "logs and notices" if trail_name is None else "logs, the audit trail and notices",
             {
                 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
                 "Sid": "LogGroupsOfThisAccount",
@@ -56,26 +52,52 @@ class Keys(Construct):
                 "Resource": "*",
                 "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn("logs", "log-group:*")}},
             },
-            {
-                # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html
-                "Sid": "TheTrail",
-                "Effect": "Allow",
-                "Principal": {"Service": "cloudtrail.amazonaws.com"},
-                "Action": ["kms:GenerateDataKey*", "kms:DescribeKey"],
-                "Resource": "*",
-                "Condition": {"StringEquals": {"aws:SourceArn": arn("cloudtrail", f"trail/{trail_name}")}},
-            },
-            {
-                # EventBridge evaluates no conditions here.
-                # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
-                # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html
-                "Sid": "NoticesToAnEncryptedTopic",
-                "Effect": "Allow",
-                "Principal": {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
-                "Action": ["kms:GenerateDataKey*", "kms:Decrypt"],
-                "Resource": "*",
-            },
+            *([] if trail_name is None else [_the_trail(trail_name)]),
+            notices_to_an_encrypted_topic(),
         )
+
+
+def _received_mail() -> dict[str, Any]:
+    # https://docs.aws.amazon.com/ses/latest/dg/receiving-email-permissions.html
+    return {
+        "Sid": "ReceivedMail",
+        "Effect": "Allow",
+        "Principal": {"Service": "ses.amazonaws.com"},
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+        "Resource": "*",
+        "Condition": {
+            "StringEquals": {"aws:SourceAccount": ACCOUNT},
+            "ArnLike": {"aws:SourceArn": arn("ses", "receipt-rule-set/*:receipt-rule/*")},
+        },
+    }
+
+
+def _the_trail(name: str) -> dict[str, Any]:
+    # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html
+    return {
+        "Sid": "TheTrail",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudtrail.amazonaws.com"},
+        "Action": ["kms:GenerateDataKey*", "kms:DescribeKey"],
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:SourceArn": arn("cloudtrail", f"trail/{name}")}},
+    }
+
+
+def notices_to_an_encrypted_topic() -> dict[str, Any]:
+    """The statement of a key by which alarms and EventBridge publish to topics that are encrypted with it.
+
+    EventBridge evaluates no conditions here.
+    https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html
+    """
+    return {
+        "Sid": "NoticesToAnEncryptedTopic",
+        "Effect": "Allow",
+        "Principal": {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
+        "Action": ["kms:GenerateDataKey*", "kms:Decrypt"],
+        "Resource": "*",
+    }
 
 
 def kept_key(scope: Construct, name: str, purpose: str, *statements: dict[str, Any]) -> kms.CfnKey:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
 
-from hostemr.deployment.application import Application
-from hostemr.deployment.settings import FargateSettings
+from hostemr.deployment.application import Probe
 from hostemr.stacks.access import allow, security_group
 
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
@@ -28,6 +29,35 @@ RESPONSE_HEADERS = {
 HTTP header modification for your Application Load Balancer")."""
 
 
+class PlainHttp(Enum):
+    """What answers on port 80."""
+
+    SERVES = "serves"
+    """The application, because there is no certificate."""
+    REDIRECTS = "redirects"
+    """A redirect to HTTPS."""
+    CLOSED = "closed"
+    """Nothing: not even a connection is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """What is behind a load balancer, and who may come to it how."""
+
+    port: int
+    """On which tasks speak HTTPS."""
+    alive: Probe
+    drain_seconds: int
+    idle_seconds: int
+    """How long an answer may take to come."""
+    ranges: Sequence[str]
+    """The networks that are let in, IPv4 and IPv6."""
+    dual_stack: bool
+    plain_http: PlainHttp
+    sticky_minutes: int = 0
+    deletion_protection: bool
+
+
 class LoadBalancer(Construct):
     """An application load balancer, its listeners and the group of tasks behind it."""
 
@@ -36,8 +66,7 @@ class LoadBalancer(Construct):
         scope: Construct,
         id: str,  # noqa: A002
         *,
-        application: Application,
-        settings: FargateSettings,
+        door: Door,
         vpc_id: str,
         subnets: Sequence[str],
         tasks_group_id: str,
@@ -46,13 +75,13 @@ class LoadBalancer(Construct):
     ) -> None:
         super().__init__(scope, id)
         group = security_group(self, "Group", vpc_id=vpc_id, purpose="Who may reach the load balancer")
-        self._admit(group, settings)
+        self._admit(group, door)
         self.rules = allow(
             self,
             "ToTasks",
             source=group.attr_group_id,
             destination=tasks_group_id,
-            port=application.port,
+            port=door.port,
             why="HTTPS from the load balancer",
         )
         self.balancer = elbv2.CfnLoadBalancer(
@@ -60,7 +89,7 @@ class LoadBalancer(Construct):
             "Balancer",
             type="application",
             scheme="internet-facing",
-            ip_address_type="dualstack" if settings.dual_stack else "ipv4",
+            ip_address_type="dualstack" if door.dual_stack else "ipv4",
             subnets=list(subnets),
             security_groups=[group.attr_group_id],
             load_balancer_attributes=[
@@ -69,35 +98,33 @@ class LoadBalancer(Construct):
                     "access_logs.s3.enabled": "true",
                     "access_logs.s3.bucket": access_logs_bucket,
                     "access_logs.s3.prefix": "alb",
-                    "deletion_protection.enabled": str(settings.load_balancer_deletion_protection).lower(),
-                    # Reports over years of records take their time.
-                    "idle_timeout.timeout_seconds": "300",
+                    "deletion_protection.enabled": str(door.deletion_protection).lower(),
+                    "idle_timeout.timeout_seconds": str(door.idle_seconds),
                     "routing.http.drop_invalid_header_fields.enabled": "true",
                     "routing.http.desync_mitigation_mode": "defensive",
                 }.items()
             ],
         )
-        alive = application.alive(settings.version)
         self.target_group = elbv2.CfnTargetGroup(
             self,
             "Tasks",
             vpc_id=vpc_id,
             target_type="ip",
             protocol="HTTPS",
-            port=application.port,
+            port=door.port,
             health_check_protocol="HTTPS",
-            health_check_path=alive.path,
+            health_check_path=door.alive.path,
             health_check_interval_seconds=15,
             health_check_timeout_seconds=10,
             healthy_threshold_count=2,
             unhealthy_threshold_count=4,
-            matcher={"httpCode": alive.status},
+            matcher={"httpCode": door.alive.status},
             target_group_attributes=[
                 {"key": key, "value": value}
                 for key, value in {
                     # A task that is to end gets no new requests, and so long for those under way.
-                    "deregistration_delay.timeout_seconds": str(application.drain_seconds),
-                    **_stickiness(settings.sticky_session_minutes),
+                    "deregistration_delay.timeout_seconds": str(door.drain_seconds),
+                    **_stickiness(door.sticky_minutes),
                 }.items()
             ],
         )
@@ -106,8 +133,11 @@ class LoadBalancer(Construct):
             "type": "redirect",
             "redirectConfig": {"protocol": "HTTPS", "port": "443", "statusCode": "HTTP_301"},
         }
-        # One listener for port 80 in both cases: a second one for the port could not be made beside the first.
-        self.listeners = [self._listener("Http", 80, "HTTP", redirect if settings.https else forward)]
+        self.listeners: list[elbv2.CfnListener] = []
+        if door.plain_http is not PlainHttp.CLOSED:
+            # One listener for port 80 in both cases: a second one for the port could not be made beside the first.
+            plain = redirect if door.plain_http is PlainHttp.REDIRECTS else forward
+            self.listeners.append(self._listener("Http", 80, "HTTP", plain))
         if certificate_arn is not None:
             https = self._listener("Https", 443, "HTTPS", forward, certificate_arn=certificate_arn)
             self.listeners.append(https)
@@ -134,8 +164,8 @@ class LoadBalancer(Construct):
             ]
         return listener
 
-    def _admit(self, group: ec2.CfnSecurityGroup, settings: FargateSettings) -> None:
-        """Each range may reach the ports that answer; with a certificate port 80 answers with a redirect only.
+    def _admit(self, group: ec2.CfnSecurityGroup, door: Door) -> None:
+        """Each range may reach the ports that answer; with a certificate port 80 answers with a redirect at most.
 
         Within the group, because a rule of its own could not be made anew beside the same one under another name.
         """
@@ -149,9 +179,12 @@ class LoadBalancer(Construct):
                 cidr_ip=None if ":" in block else block,
                 cidr_ipv6=block if ":" in block else None,
             )
-            for block in settings.allowed_ranges
-            for port in ((443, 80) if settings.https else (80,))
+            for block in door.ranges
+            for port in _PORTS[door.plain_http]
         ]
+
+
+_PORTS = {PlainHttp.SERVES: (80,), PlainHttp.REDIRECTS: (443, 80), PlainHttp.CLOSED: (443,)}
 
 
 def _stickiness(minutes: int) -> dict[str, str]:

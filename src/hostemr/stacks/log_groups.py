@@ -11,15 +11,18 @@ NINE_YEARS_DAYS = 3288
 
 
 class LogGroups(Construct):
-    """Encrypted log groups that outlive both stacks, so that no deployment and no toggle loses a log."""
+    """Encrypted log groups that outlive their stacks, so that no deployment and no toggle loses a log.
 
-    def __init__(self, scope: Construct, id: str, *, key_arn: str, retention_days: int) -> None:  # noqa: A002
+    `trail_days` is for how long the audit trail's is kept; without it there is none.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, key_arn: str, retention_days: int, trail_days: int | None) -> None:  # noqa: A002
         super().__init__(scope, id)
         self._key_arn, self._retention_days = key_arn, retention_days
         self.tasks = self._group("Tasks")
         # WAF writes only to groups whose names begin so.
         self.firewall = self._group("Firewall", name=f"aws-waf-logs-{cdk.Stack.of(self).stack_name}")
-        self.trail = self._group("Trail", retention_days=NINE_YEARS_DAYS)
+        self.trail = None if trail_days is None else self._group("Trail", retention_days=trail_days)
 
     def _group(self, id: str, *, name: str | None = None, retention_days: int | None = None) -> logs.CfnLogGroup:  # noqa: A002
         group = logs.CfnLogGroup(

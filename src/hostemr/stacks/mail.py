@@ -17,13 +17,13 @@ from hostemr.stacks.credentials import generated_secret
 from hostemr.stacks.domain import SERVICE_TIMEOUT_SECONDS, Zone
 from hostemr.stacks.egress import SMTP_PORT
 from hostemr.stacks.function import Function
+from hostemr.stacks.mail_domain import domain_identity, mail_records
 from hostemr.stacks.policies import REGION, URL_SUFFIX, arn, policy, statement
 from hostemr.stacks.secret_rotation import changing, rotate_on_schedule
 
 HELP = "help"
 """The local part of the address that is received."""
 _SENDER = "notifications"
-_MAIL_FROM = "services"
 
 
 class Mail(Construct):
@@ -51,19 +51,9 @@ class Mail(Construct):
             delivery_options={"tlsPolicy": "REQUIRE"},
             reputation_options={"reputationMetricsEnabled": True},
         )
-        self.identity = ses.CfnEmailIdentity(
-            self,
-            "Identity",
-            email_identity=domain,
-            configuration_set_attributes={"configurationSetName": sending.ref},
-            dkim_attributes={"signingEnabled": True},
-            dkim_signing_attributes={"nextSigningKeyLength": "RSA_2048_BIT"},
-            mail_from_attributes={
-                "mailFromDomain": f"{_MAIL_FROM}.{domain}",
-                "behaviorOnMxFailure": "USE_DEFAULT_VALUE",
-            },
-        )
-        self._publish(zone, reports_to)
+        self.identity = domain_identity(self, "Identity", domain=domain, configuration_set=sending.ref)
+        for record in mail_records(self.identity, domain=domain, reports_to=reports_to):
+            zone.record(record.name, host=record.host, kind=record.kind, values=[record.value])
         # Any identity: in the sandbox SES asks for the recipients' too. Who may be the sender is a condition.
         self.sending = [arn("ses", "identity/*"), arn("ses", f"configuration-set/{sending.ref}")]
         self._user = self._sender_of(domain)
@@ -90,26 +80,6 @@ class Mail(Construct):
                 "User": self._user.ref,
             },
         )
-
-    def _publish(self, zone: Zone, reports_to: str | None) -> None:
-        """What proves to the world that the mail is the domain's: DKIM, SPF by MAIL FROM, and DMARC.
-
-        https://docs.aws.amazon.com/ses/latest/dg/send-email-authentication-dmarc.html
-        """
-        tokens = (
-            (self.identity.attr_dkim_dns_token_name1, self.identity.attr_dkim_dns_token_value1),
-            (self.identity.attr_dkim_dns_token_name2, self.identity.attr_dkim_dns_token_value2),
-            (self.identity.attr_dkim_dns_token_name3, self.identity.attr_dkim_dns_token_value3),
-        )
-        for number, (host, value) in enumerate(tokens, start=1):
-            zone.record(f"Dkim{number}", host=host, kind="CNAME", values=[value])
-        mail_from = f"{_MAIL_FROM}.{zone.domain}"
-        feedback = f"10 feedback-smtp.{REGION}.amazonses.com"
-        zone.record("MailFromMx", host=mail_from, kind="MX", values=[feedback])
-        zone.record("MailFromSpf", host=mail_from, kind="TXT", values=['"v=spf1 include:amazonses.com ~all"'])
-        reports = f"; rua=mailto:{reports_to}" if reports_to else ""
-        policy_text = f'"v=DMARC1; p=quarantine{reports}"'
-        zone.record("Dmarc", host=f"_dmarc.{zone.domain}", kind="TXT", values=[policy_text])
 
     def _sender_of(self, domain: str) -> iam.CfnUser:
         """SMTP knows no roles, so it takes a user; it can do nothing but send as the domain.

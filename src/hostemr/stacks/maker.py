@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 
 from hostemr.deployment.applications import APPLICATIONS
 from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
-from hostemr.deployment.load import load, load_express_plus
+from hostemr.deployment.load import load, load_express_plus, load_registration
+from hostemr.deployment.registration_rows import REGISTRATION
 from hostemr.errors import HostemrError
+from hostemr.stacks.registration_image import checkout
 
 
 def maker(deployment: str, context: Mapping[str, object]) -> Callable[[str], object]:
@@ -25,6 +27,17 @@ def maker(deployment: str, context: Mapping[str, object]) -> Callable[[str], obj
             return build_express_plus(template, outdir=outdir).synth()
 
         return make_template
+    if deployment == REGISTRATION:
+        service = load_registration(context)
+        if service.image is None:
+            checkout()
+
+        def make_service(outdir: str) -> object:
+            from hostemr.stacks.registration_app import build_registration
+
+            return build_registration(service, outdir=outdir).synth()
+
+        return make_service
     settings = load(deployment, context)
 
     def make_stacks(outdir: str) -> object:

@@ -29,10 +29,15 @@ def repository_arns(settings: FargateSettings, stack_name: str) -> list[str]:
         if _through_cache(image, settings):
             found.append(arn("ecr", f"repository/{cache_prefix(stack_name)}/{image.repository}"))
         elif image.in_ecr:
-            registry, _, repository = image.repository.partition("/")
-            account, region = registry.split(".")[0], registry.split(".")[3]
-            found.append(arn("ecr", f"repository/{repository}", region=region, account=account))
+            found.append(ecr_repository_arn(image))
     return found
+
+
+def ecr_repository_arn(image: Image) -> str:
+    """The repository of an image in ECR: the registry's name has its account and region."""
+    registry, _, repository = image.repository.partition("/")
+    account, region = registry.split(".")[0], registry.split(".")[3]
+    return arn("ecr", f"repository/{repository}", region=region, account=account)
 
 
 def _through_cache(image: Image, settings: FargateSettings) -> bool:

@@ -8,12 +8,9 @@ from importlib import resources
 import aws_cdk as cdk
 from constructs import Construct
 
+from hostemr.deployment.database_roots import bundle_url
 from hostemr.stacks.policies import REGION
 
-_BUNDLES = {
-    "us-gov-": "https://truststore.pki.us-gov-west-1.rds.amazonaws.com/global/global-bundle.pem",
-    "cn-": "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn/global/global-bundle.pem",
-}
 # Regions that opened after our copy of the bundle, or whose partition has a bundle of its own.
 _WITHOUT_ROOT = (
     "ap-east-2",
@@ -36,7 +33,6 @@ _WITHOUT_ROOT = (
     "us-isof-east-1",
     "us-isof-south-1",
 )
-_BUNDLE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 
 
 def root_certificate(scope: Construct) -> tuple[str, str]:
@@ -49,7 +45,7 @@ def root_certificate(scope: Construct) -> tuple[str, str]:
     mapping = {
         region: {
             "Root": known.get(region, ""),
-            "Bundle": next((bundle for prefix, bundle in _BUNDLES.items() if region.startswith(prefix)), _BUNDLE),
+            "Bundle": bundle_url(region),
         }
         for region in sorted({*known, *_WITHOUT_ROOT})
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
-from aws_cdk import aws_applicationautoscaling as scaling
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
@@ -15,7 +14,7 @@ from hostemr.stacks import alarms
 from hostemr.stacks.access import security_group
 from hostemr.stacks.alarms import Alarms, Watch
 from hostemr.stacks.cache import Cache
-from hostemr.stacks.cluster import cluster
+from hostemr.stacks.cluster import CPU, MEMORY, cluster, fargate_service, scale
 from hostemr.stacks.container_definitions import Surroundings
 from hostemr.stacks.domain import Zone
 from hostemr.stacks.egress import Egress
@@ -207,7 +206,8 @@ class ServiceStack(cdk.Stack):
         setup = Setup(
             self,
             "Setup",
-            application=self._application,
+            container=self._application.main.name,
+            seconds=self._application.setup_seconds,
             tasks=self.tasks,
             cluster_arn=self.cluster.attr_arn,
             task_log=data["TaskLog"],
@@ -254,39 +254,17 @@ class ServiceStack(cdk.Stack):
 
     def _service(self) -> ecs.CfnService:
         application, settings = self._application, self._settings
-        service = ecs.CfnService(
+        service = fargate_service(
             self,
-            "Service",
-            cluster=self.cluster.ref,
-            task_definition=self.tasks.worker.ref,
-            launch_type="FARGATE",
-            platform_version="1.4.0",
-            # No desired count: a deployment would undo what scaling has decided.
-            availability_zone_rebalancing="ENABLED",
-            deployment_configuration={
-                "minimumHealthyPercent": 100,
-                "maximumPercent": 200,
-                "deploymentCircuitBreaker": {"enable": True, "rollback": True},
-            },
-            enable_execute_command=settings.enable_ecs_exec,
-            health_check_grace_period_seconds=application.start_seconds * self._starts_before_the_last(),
-            load_balancers=[
-                {
-                    "containerName": application.entrance,
-                    "containerPort": application.port,
-                    "targetGroupArn": self.entrance.load_balancer.target_group.ref,
-                }
-            ],
-            network_configuration={
-                "awsvpcConfiguration": {
-                    "subnets": self.egress.subnets,
-                    "securityGroups": self._task_groups(),
-                    "assignPublicIp": self.egress.assign_public_ip,
-                }
-            },
-            service_registries=[{"registryArn": self.peers.registry_arn}] if self.peers else None,
-            enable_ecs_managed_tags=True,
-            propagate_tags="SERVICE",
+            cluster=self.cluster,
+            task=self.tasks.worker,
+            with_exec=settings.enable_ecs_exec,
+            start_seconds=application.start_seconds * self._starts_before_the_last(),
+            door=(application.entrance, application.port, self.entrance.load_balancer.target_group.ref),
+            subnets=self.egress.subnets,
+            groups=self._task_groups(),
+            assign_public_ip=self.egress.assign_public_ip,
+            registry_arn=self.peers.registry_arn if self.peers else None,
         )
         rules = [rule for part in (self.entrance.load_balancer, self.cache, self.peers) if part for rule in part.rules]
         for needed in (*self.entrance.load_balancer.listeners, *rules):
@@ -304,32 +282,14 @@ class ServiceStack(cdk.Stack):
 
     def _scale(self) -> None:
         settings = self._settings
-        target = scaling.CfnScalableTarget(
+        scale(
             self,
-            "Scaling",
-            service_namespace="ecs",
-            scalable_dimension="ecs:service:DesiredCount",
-            resource_id=f"service/{self.cluster.ref}/{self.service.attr_name}",
-            min_capacity=settings.minimum_capacity,
-            max_capacity=settings.maximum_capacity,
+            cluster=self.cluster,
+            service=self.service,
+            minimum=settings.minimum_capacity,
+            maximum=settings.maximum_capacity,
+            percents={"Cpu": (CPU, settings.cpu_target_percent), "Memory": (MEMORY, settings.memory_target_percent)},
         )
-        for name, metric, percent in (
-            ("Cpu", "ECSServiceAverageCPUUtilization", settings.cpu_target_percent),
-            ("Memory", "ECSServiceAverageMemoryUtilization", settings.memory_target_percent),
-        ):
-            scaling.CfnScalingPolicy(
-                self,
-                f"ScaleBy{name}",
-                policy_name=f"{self.stack_name}-{name.lower()}",
-                policy_type="TargetTrackingScaling",
-                scaling_target_id=target.ref,
-                target_tracking_scaling_policy_configuration={
-                    "targetValue": percent,
-                    "predefinedMetricSpecification": {"predefinedMetricType": metric},
-                    "scaleOutCooldown": 60,
-                    "scaleInCooldown": 300,
-                },
-            )
 
     def _watch(self) -> None:
         settings = self._settings
@@ -364,9 +324,7 @@ class ServiceStack(cdk.Stack):
         if self.cache is not None:
             watches += alarms.watch_cache(cache=self.cache.cache.ref)
         if self.entrance.firewall is not None:
-            watches += alarms.watch_firewall(
-                web_acl=cdk.Fn.select(0, cdk.Fn.split("|", self.entrance.firewall.web_acl.ref))
-            )
+            watches += alarms.watch_firewall(web_acl=self.entrance.firewall.name)
         made = Alarms(self, "Alarms", watches=watches, topic_arn=self._data["TopicArn"])
         Exports(self).tell(outputs.DASHBOARD, made.dashboard.ref, "The CloudWatch dashboard")
 

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from hostemr.deployment.application import Application
 from hostemr.stacks.function import Function
 from hostemr.stacks.policies import VERSION, policy, statement
 from hostemr.stacks.secret_rotation import changing, rotate_on_schedule
-from hostemr.stacks.tasks import Tasks
 
 SERVICE_TIMEOUT_SECONDS = 3600
 """The longest that CloudFormation waits for a custom resource."""
+
+
+class SetupTasks(Protocol):
+    """The set-up task's two definitions, and whom they run as."""
+
+    @property
+    def setup(self) -> ecs.CfnTaskDefinition:
+        """What prepares the database before the service changes."""
+        ...
+
+    @property
+    def rotation(self) -> ecs.CfnTaskDefinition:
+        """The same with the credential that comes next."""
+        ...
+
+    @property
+    def setup_role_arns(self) -> list[str]:
+        """The roles that whoever starts either task hands to it."""
+        ...
 
 
 class Setup(Construct):
@@ -28,8 +45,9 @@ class Setup(Construct):
         scope: Construct,
         id: str,  # noqa: A002
         *,
-        application: Application,
-        tasks: Tasks,
+        container: str,
+        seconds: int,
+        tasks: SetupTasks,
         cluster_arn: str,
         task_log: str,
         network: Mapping[str, Any],
@@ -52,16 +70,16 @@ class Setup(Construct):
             ),
             statement(
                 "iam:PassRole",
-                on=[tasks.setup_task_role.attr_arn, tasks.setup_execution_role.attr_arn],
+                on=tasks.setup_role_arns,
                 when={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
             ),
         )
         self.where = {
             "Cluster": cluster_arn,
-            "ContainerName": application.main.name,
+            "ContainerName": container,
             "LogGroup": task_log,
             "LogStreamPrefix": "setup",
-            "TimeoutSeconds": str(application.setup_seconds),
+            "TimeoutSeconds": str(seconds),
             **network,
         }
         task = {**self.where, "TaskDefinition": tasks.setup.ref}
@@ -113,7 +131,7 @@ class Rotation(Construct):
         id: str,  # noqa: A002
         *,
         setup: Setup,
-        tasks: Tasks,
+        tasks: SetupTasks,
         secret_arn: str,
         every_days: int,
         data_key: str,

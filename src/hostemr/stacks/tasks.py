@@ -36,8 +36,20 @@ class Tasks(Construct):
         definitions = ContainerDefinitions(application, settings, surroundings)
         task_policies = [self._file_policy()]
         if settings.enable_ecs_exec:
-            task_policies.append(self._exec_policy())
-        pull = self._pull_policy()
+            task_policies.append(
+                executing(
+                    self,
+                    audit_bucket=surroundings.audit_bucket,
+                    logs_key=surroundings.logs_key,
+                    log_group_arn=surroundings.log_group_arn,
+                )
+            )
+        pull = pulling_and_logging(
+            self,
+            log_group_arn=surroundings.log_group_arn,
+            repositories=repository_arns(settings, stack),
+            more=("ecr:BatchImportUpstreamImage", "ecr:CreateRepository") if settings.pull_through_cache else (),
+        )
         self.task_role = task_role(self, "TaskRole", policies=[*task_policies, *self._attachment_policy()])
         self.worker_execution_role = task_role(
             self, "WorkerExecutionRole", policies=[pull, *self._secret_policy("WorkerSecrets", self._worker_secrets())]
@@ -57,6 +69,11 @@ class Tasks(Construct):
         )
         self.setup = self._setup_definition("Setup", f"{stack}-setup", definitions.of_setup(rotating=False))
         self.rotation = self._setup_definition("Rotation", f"{stack}-rotation", definitions.of_setup(rotating=True))
+
+    @property
+    def setup_role_arns(self) -> list[str]:
+        """The roles that whoever starts the set-up hands to it."""
+        return [self.setup_task_role.attr_arn, self.setup_execution_role.attr_arn]
 
     def _setup_definition(
         self, name: str, family: str, containers: Sequence[Mapping[str, Any]]
@@ -130,25 +147,6 @@ class Tasks(Construct):
             mounting(file_system=given.file_system, access_point=given.access_point, writes=True),
         )
 
-    def _pull_policy(self) -> str:
-        """Fetch the image and write logs: what ECS itself does for a task before its code runs."""
-        statements = [statement("logs:CreateLogStream", "logs:PutLogEvents", on=self._given.log_group_arn)]
-        settings = self._settings
-        repositories = repository_arns(settings, cdk.Stack.of(self).stack_name)
-        if repositories:
-            # ECR gives the token for a registry, not for a repository.
-            statements.append(statement("ecr:GetAuthorizationToken", on="*"))
-            statements.append(
-                statement(
-                    "ecr:BatchCheckLayerAvailability",
-                    "ecr:BatchGetImage",
-                    "ecr:GetDownloadUrlForLayer",
-                    *(("ecr:BatchImportUpstreamImage", "ecr:CreateRepository") if settings.pull_through_cache else ()),
-                    on=repositories,
-                )
-            )
-        return policy(self, "PullAndLog", *statements)
-
     def _attachment_policy(self) -> list[str]:
         """Read and write patients' attachments, where they are in a bucket."""
         bucket = self._given.places.attachments_bucket
@@ -178,36 +176,61 @@ class Tasks(Construct):
     def _secret_policy(self, name: str, secrets: Sequence[str]) -> list[str]:
         if not secrets:
             return []
-        return [
-            policy(
-                self,
-                name,
-                statement("secretsmanager:GetSecretValue", on=secrets),
-                statement("kms:Decrypt", on=self._given.data_key, when=by_way_of("secretsmanager")),
+        return [reading_secrets(self, name, secrets=secrets, key_arn=self._given.data_key)]
+
+
+def reading_secrets(scope: Construct, name: str, *, secrets: Sequence[str], key_arn: str) -> str:
+    """The policy by which ECS reads these secrets for a task."""
+    return policy(
+        scope,
+        name,
+        statement("secretsmanager:GetSecretValue", on=secrets),
+        statement("kms:Decrypt", on=key_arn, when=by_way_of("secretsmanager")),
+    )
+
+
+def pulling_and_logging(
+    scope: Construct, *, log_group_arn: str, repositories: Sequence[str], more: Sequence[str] = ()
+) -> str:
+    """The policy by which ECS fetches images and writes logs for a task before its code runs.
+
+    `repositories` are the ARNs of those in ECR; `more` what is needed of them beside pulling.
+    """
+    statements = [statement("logs:CreateLogStream", "logs:PutLogEvents", on=log_group_arn)]
+    if repositories:
+        # ECR gives the token for a registry, not for a repository.
+        statements.append(statement("ecr:GetAuthorizationToken", on="*"))
+        statements.append(
+            statement(
+                "ecr:BatchCheckLayerAvailability",
+                "ecr:BatchGetImage",
+                "ecr:GetDownloadUrlForLayer",
+                *more,
+                on=repositories,
             )
-        ]
-
-    def _exec_policy(self) -> str:
-        """What ECS Exec needs in the task: its channels, the session's key, and where it is recorded.
-
-        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
-        """
-        bucket = f"arn:{PARTITION}:s3:::{self._given.audit_bucket}"
-        return policy(
-            self,
-            "Exec",
-            statement(
-                "ssmmessages:CreateControlChannel",
-                "ssmmessages:CreateDataChannel",
-                "ssmmessages:OpenControlChannel",
-                "ssmmessages:OpenDataChannel",
-                on="*",
-            ),
-            statement("kms:Decrypt", "kms:GenerateDataKey", on=self._given.logs_key),
-            statement("logs:DescribeLogGroups", on="*"),
-            statement(
-                "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents", on=self._given.log_group_arn
-            ),
-            statement("s3:PutObject", on=f"{bucket}/exec/*"),
-            statement("s3:GetEncryptionConfiguration", on=bucket),
         )
+    return policy(scope, "PullAndLog", *statements)
+
+
+def executing(scope: Construct, *, audit_bucket: str, logs_key: str, log_group_arn: str) -> str:
+    """What ECS Exec needs in the task: its channels, the session's key, and where it is recorded.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+    """
+    bucket = f"arn:{PARTITION}:s3:::{audit_bucket}"
+    return policy(
+        scope,
+        "Exec",
+        statement(
+            "ssmmessages:CreateControlChannel",
+            "ssmmessages:CreateDataChannel",
+            "ssmmessages:OpenControlChannel",
+            "ssmmessages:OpenDataChannel",
+            on="*",
+        ),
+        statement("kms:Decrypt", "kms:GenerateDataKey", on=logs_key),
+        statement("logs:DescribeLogGroups", on="*"),
+        statement("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents", on=log_group_arn),
+        statement("s3:PutObject", on=f"{bucket}/exec/*"),
+        statement("s3:GetEncryptionConfiguration", on=bucket),
+    )

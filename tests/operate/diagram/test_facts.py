@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -330,3 +330,58 @@ def test_a_topic_is_encrypted_only_under_a_key_that_it_names() -> None:
     joined = Joined({"s": template({**topics, "Key": resource("AWS::KMS::Key")})})
     bare, locked = (key_of(joined, one) for one in joined.of("AWS::SNS::Topic"))
     assert (bare and bare.kind, locked and locked.kind) == (KeyKind.NONE, KeyKind.CUSTOMER)
+
+
+class TestMail:
+    PARTS: ClassVar[dict[str, Any]] = {
+        "Identity": resource("AWS::SES::EmailIdentity", EmailIdentity="example.org"),
+        "Events": resource("AWS::SNS::Topic"),
+        "Reports": resource(
+            "AWS::SES::ConfigurationSetEventDestination",
+            EventDestination={"SnsDestination": {"TopicARN": ref("Events")}},
+        ),
+        "Dead": resource("AWS::SQS::Queue", MessageRetentionPeriod=1_209_600),
+        "MayWrite": resource(
+            "AWS::SQS::QueuePolicy",
+            Queues=[ref("Dead")],
+            PolicyDocument={"Statement": [{"Condition": {"ArnEquals": {"aws:SourceArn": ref("Events")}}}]},
+        ),
+        "Notices": resource("AWS::SNS::Topic"),
+        "Alarm": resource("AWS::CloudWatch::Alarm", AlarmActions=[ref("Notices")]),
+    }
+
+    def test_reports_of_mail_belong_to_mail_and_tell_nobody_an_alarm(self) -> None:
+        hook = resource(
+            "AWS::SNS::Subscription", Protocol="https", TopicArn="arn:aws:sns:x", Endpoint="https://reg.example.org/x"
+        )
+        found = drawn(self.PARTS | {"Hook": hook})
+        (mail,) = [one for one in found.components if one.icon == "mail"]
+        assert [one.text for one in mail.details] == [
+            "sends as example.org",
+            "reports to https://reg.example.org/x",
+            "undelivered reports kept 14 days",
+        ]
+        (alarms,) = [one for one in found.components if one.icon == "bell"]
+        assert [one.text for one in alarms.details] == ["nobody is told"]
+        assert not [one for one in found.components if "SQS" in one.title]
+
+    def test_a_topic_whose_hearer_is_in_no_template_is_told_so(self) -> None:
+        (mail,) = [one for one in drawn(self.PARTS).components if one.icon == "mail"]
+        assert "reports to a topic" in [one.text for one in mail.details]
+
+
+@pytest.mark.parametrize(
+    ("cron", "often"),
+    [("cron(0 9 ? * SUN#1 *)", "monthly"), ("cron(0 9 ? * 6L *)", "monthly"), ("cron(0 9 ? * SUN *)", "weekly")],
+)
+def test_a_weekday_of_a_month_is_monthly(cron: str, often: str) -> None:
+    parts = {
+        "Vault": resource("AWS::Backup::BackupVault"),
+        "Tests": resource(
+            "AWS::Backup::RestoreTestingPlan",
+            ScheduleExpression=cron,
+            RecoveryPointSelection={"IncludeVaults": [att("Vault", "BackupVaultArn")]},
+        ),
+    }
+    (vault,) = [one for one in drawn(parts).components if one.icon == "vault"]
+    assert f"restores tested {often}" in [one.text for one in vault.details]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import ipaddress
 import random
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -18,7 +20,8 @@ from hostemr.operate.loading.amounts import LatencyLimit
 from hostemr.operate.loading.browser import NoAnswer, Request
 from hostemr.operate.loading.engine import Load
 from hostemr.operate.loading.result import Result
-from hostemr.operate.loading.run import run_load, without_pauses
+from hostemr.operate.loading.run import run_load
+from hostemr.operate.loading.scenario import Scenario, Think
 from hostemr.operate.loading.scenario_file import load_scenario
 from hostemr.operate.loading.target import parse_target
 from hostemr.operate.loading.visitor import Account
@@ -33,6 +36,16 @@ ANN = Account("ann", PASSWORD)
 def target() -> Iterator[LoadTarget]:
     with LoadTarget() as running:
         yield running
+
+
+def without_pauses(scenario: Scenario) -> Scenario:
+    """The same scenario with users who never think."""
+
+    def hurried(journeys: Any) -> Any:
+        return tuple(dataclasses.replace(one, think=Think()) for one in journeys)
+
+    journeys = tuple(dataclasses.replace(one, steps=hurried(one.steps), pause=Think()) for one in scenario.journeys)
+    return dataclasses.replace(scenario, start=hurried(scenario.start), journeys=journeys)
 
 
 def _run(target: LoadTarget, load: Load = SHORT, scenario: str = "front-page", **more: object) -> Result:

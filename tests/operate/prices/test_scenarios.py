@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hostemr.errors import SettingsError
-from hostemr.operate.prices.scenarios import RULES, SCENARIOS, TERMS, Scenario
+from hostemr.operate.prices.scenarios import PRACTICES, REGISTRIES, RULES, SCENARIOS, TERMS, Scenario
 from hostemr.operate.prices.usage import ASSUMPTIONS
 from hostemr.operate.prices.usage_file import as_toml, chosen, load_scenarios
 
@@ -31,6 +31,14 @@ class TestTerms:
         amounts = _scenario(people="10", open_hours="730", requests_per_hour="9000", kilobytes_per_request="1")
         assert amounts["load_balancer_units"] == Decimal(1)
 
+    def test_mails_and_reports_follow_from_registrations_and_advisories(self) -> None:
+        amounts = _scenario(registrations="10000", advisories="2")
+        assert amounts["mails_sent"] == 20_000
+        assert amounts["mail_events"] == amounts["https_notifications"] == 22_000
+        # The reports come through the load balancer too, beside three requests of each installation.
+        assert amounts["web_requests"] == 52_000
+        assert amounts["traffic_out_gb"] == Decimal("0.104")
+
     def test_what_no_term_says_keeps_its_default(self) -> None:
         assert _scenario(files_gb="50") == {"files_storage_gb": 50, "files_read_gb": 10}
         assert _scenario(files_gb="0", new_files_gb="0")["files_daily_change_percent"] == 0
@@ -44,9 +52,13 @@ class TestTerms:
         assert {need for rule in RULES for need in rule.needs} == TERMS.keys()
 
     def test_the_shipped_practices_say_every_term(self) -> None:
-        practices = [one for one in SCENARIOS.values() if one.name != "idle"]
-        assert [one.name for one in practices] == ["small-practice", "clinic", "hospital"]
-        assert all(one.terms.keys() == TERMS.keys() and one.meaning for one in practices)
+        practices, services = PRACTICES[1:], REGISTRIES[1:]
+        assert practices == ("small-practice", "clinic", "hospital")
+        assert set(SCENARIOS) == {"idle", *practices, *services}
+        of_a_service = {"registrations", "advisories", "database_gb"}
+        of_a_practice = TERMS.keys() - {"registrations", "advisories"}
+        assert all(SCENARIOS[name].terms.keys() == of_a_practice and SCENARIOS[name].meaning for name in practices)
+        assert all(SCENARIOS[name].terms.keys() == of_a_service and SCENARIOS[name].meaning for name in services)
         assert not any(SCENARIOS["idle"].amounts().values())
 
 
@@ -87,7 +99,7 @@ class TestFile:
         assert [problem.removeprefix(f"{path}: ") for problem in told.value.problems] == [
             "number is 3; expected a table of terms",
             "Ours: expected a name of small letters, digits and hyphens",
-            "Ours: like is 'clinics'; expected idle or small-practice or clinic or hospital",
+            f"Ours: like is 'clinics'; expected {' or '.join(SCENARIOS)}",
             "Ours: meaning is 1; expected a text",
             "Ours: peopel is no term; did you mean people?",
             "Ours: files_gb is '-1'; expected a number of 0 or more, at most 1e15",
@@ -137,6 +149,6 @@ class TestChosen:
         with pytest.raises(SettingsError) as told:
             chosen(["clinics", "zzz"], {})
         assert told.value.problems == (
-            "--scenario is 'clinics'; expected idle or small-practice or clinic or hospital; did you mean clinic?",
-            "--scenario is 'zzz'; expected idle or small-practice or clinic or hospital",
+            f"--scenario is 'clinics'; expected {' or '.join(SCENARIOS)}; did you mean clinic?",
+            f"--scenario is 'zzz'; expected {' or '.join(SCENARIOS)}",
         )

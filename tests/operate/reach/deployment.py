@@ -23,6 +23,7 @@ TASK = "0123456789abcdef0123456789abcdef"
 RUNTIME = f"{TASK}-527074092"
 DATABASE_HOST = "db.cluster-cxyz.eu-central-1.rds.amazonaws.com"
 READER_HOST = "db.cluster-ro-cxyz.eu-central-1.rds.amazonaws.com"
+INSTANCE_HOST = "db.cxyz.eu-central-1.rds.amazonaws.com"
 CLUSTER_ARN = f"arn:aws:rds:eu-central-1:{ACCOUNT}:cluster:db"
 SECRET_ARN = f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:rds!cluster-1-AbCdEf"
 PASSWORD = 'a"b#c\\ d; $é'
@@ -36,6 +37,8 @@ STACKS = {
         outputs.MASTER_SECRET: SECRET_ARN,
     },
     "openemr-service": {outputs.CLUSTER: "clinic", outputs.SERVICE: "openemr"},
+    "registration-data-north": {outputs.DATABASE_HOST: INSTANCE_HOST, outputs.MASTER_SECRET: SECRET_ARN},
+    "registration-service-north": {outputs.CLUSTER: "clinic", outputs.SERVICE: "registration"},
 }
 
 
@@ -56,11 +59,18 @@ def account() -> Account:
     return Account()
 
 
-def task(task_id: str = TASK, *, enabled: bool = True, agent: str = "RUNNING", **members: Any) -> dict[str, Any]:
+def task(
+    task_id: str = TASK,
+    *,
+    enabled: bool = True,
+    agent: str = "RUNNING",
+    names: tuple[str, str] = ("openemr", "background"),
+    **members: Any,
+) -> dict[str, Any]:
     agents = [{"name": "ExecuteCommandAgent", "lastStatus": agent}] if enabled else []
     containers = [
         {"name": name, "runtimeId": f"{task_id}-{number}", "managedAgents": agents}
-        for name, number in (("openemr", 527074092), ("background", 3))
+        for name, number in zip(names, (527074092, 3), strict=True)
     ]
     return {
         "taskArn": f"{ARN}:task/clinic/{task_id}",

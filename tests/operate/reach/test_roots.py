@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from hostemr.deployment.database_roots import bundle_url
 from hostemr.errors import OutsideWorldError
-from hostemr.operate.reach.roots import bundle_url, fetch_roots
+from hostemr.operate.reach.roots import fetch_roots
 
 _PEM = b"-----BEGIN CERTIFICATE-----\n"
 

@@ -43,7 +43,11 @@ def test_low_and_high_are_schedules_of_their_own_not_of_the_typical_path() -> No
     """The network is slower at worst than the address, but not as a rule."""
     made = template(
         {
-            "Certificate": resource("AWS::CertificateManager::Certificate", DomainName="a.example"),
+            "Certificate": resource(
+                "AWS::CertificateManager::Certificate",
+                DomainName="a.example",
+                DomainValidationOptions=[{"DomainName": "a.example", "HostedZoneId": "Z1"}],
+            ),
             "Cache": resource("AWS::ElastiCache::ServerlessCache", Engine="valkey"),
         }
     )
@@ -71,6 +75,33 @@ def test_what_waits_for_a_signal_is_bounded_by_its_own_timeout() -> None:
     assert [wait.high, group.high, custom.high] == [900, 5400, 120]
     assert {wait.basis, group.basis, custom.basis} == {"the template"}
     assert duration(resource("Custom::Setup")).high == 3600, "CloudFormation's own patience"
+
+
+def test_an_instance_with_a_standby_takes_longer_than_one_without_and_than_one_of_a_cluster() -> None:
+    alone, standby = (duration(resource("AWS::RDS::DBInstance", MultiAZ=on)) for on in (False, "true"))
+    assert 600 <= standby.typical <= 1200
+    assert alone.typical < standby.typical
+    of_a_cluster = duration(resource("AWS::RDS::DBInstance", DBClusterIdentifier=ref("Cluster"), MultiAZ=True))
+    assert of_a_cluster == DURATIONS["AWS::RDS::DBInstance"]
+
+
+def test_a_certificate_without_a_zone_waits_for_a_person() -> None:
+    certificate = resource("AWS::CertificateManager::Certificate", DomainName="reg.example.org")
+    assert "CloudFormation waits for you" in duration(certificate).source
+    made = creation({"one": template({"Certificate": certificate})})
+    (needed,) = [one for one in made.prerequisites if one.kind == "record"]
+    assert (needed.name, needed.of) == ("reg.example.org", ("one/Certificate",))
+    zone = [{"DomainName": "reg.example.org", "HostedZoneId": "Z1"}]
+    with_zone = resource("AWS::CertificateManager::Certificate", DomainValidationOptions=zone)
+    assert not [one for one in creation({"one": template({"C": with_zone})}).prerequisites if one.kind == "record"]
+
+
+def test_an_image_that_the_cdk_builds_needs_a_builder() -> None:
+    built = sub("${AWS::AccountId}.dkr.ecr.${AWS::Region}.amazonaws.com/cdk-x-container-assets-${AWS::AccountId}:abc")
+    for image, kinds in ((built, ["tool"]), ("example.org/service:1", [])):
+        task = resource("AWS::ECS::TaskDefinition", ContainerDefinitions=[{"Name": "web", "Image": image}])
+        found = creation({"one": template({"Task": task})}).prerequisites
+        assert [one.kind for one in found] == kinds
 
 
 def test_every_figure_is_in_order_and_has_a_source() -> None:

@@ -143,3 +143,9 @@ def test_a_server_with_its_disk_is_worst_and_comes_first() -> None:
     first, second, *_ = zone_outage({made.name: made.template})
     assert (first.component, first.effect) == ("disk", Effect.DATA)
     assert (second.component, second.effect) == ("server", Effect.DOWN)
+
+
+def test_mail_and_what_it_reports_are_in_no_zone() -> None:
+    (found,) = of("mail and its reports", {"I": resource("AWS::SES::EmailIdentity"), "Q": resource("AWS::SQS::Queue")})
+    assert found.effect is Effect.NONE
+    assert found.logical_ids == ("I", "Q")

@@ -101,6 +101,33 @@ class TestReport:
         assert section.index("Defaults of every size") < section.index("wait_timeout")
 
 
+@pytest.fixture(scope="module")
+def registration() -> str:
+    return planned("registration", "--set", "ses_region=us-west-2").files["registration/report.html"]
+
+
+class TestTheRegistrationService:
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "The registration service on AWS",
+            "no patients&#39; data",
+            "registrations-10k",
+            "fails over to its standby in another zone",
+            "cdk bootstrap aws://ACCOUNT/us-west-2",
+            "Docker, or a program like it",
+            "somebody who can change the DNS of reg.open-emr.org",
+            "mail and its reports".capitalize(),
+        ],
+    )
+    def test_what_is_its_own_is_told(self, registration: str, said: str) -> None:
+        assert said in registration
+
+    @pytest.mark.parametrize("said", ["164.312(a)(1)", "In other sizes", "Defaults of every size", "small-practice"])
+    def test_what_is_about_patients_and_sizes_is_left_out(self, registration: str, said: str) -> None:
+        assert said not in registration
+
+
 def test_names_that_anybody_chose_are_escaped() -> None:
     row = Listed(
         deployment="x",

@@ -192,7 +192,7 @@ class TestThisMachine:
         try:
             other = socket.create_server(("::1", 0), family=socket.AF_INET6)
         except OSError:
-            pytest.skip("needs IPv6")
+            pytest.skip("not possible here: this machine has no IPv6")
         with other, pytest.raises(SettingsError, match="cannot be used: Address already in use"):
             Callback(other.getsockname()[1])
 

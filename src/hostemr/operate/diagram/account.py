@@ -12,6 +12,9 @@ from hostemr.operate.diagram.words import counted, listed, shortened, spoken, ti
 from hostemr.operate.joined import Node, Resource, within
 
 _VAULTS = ("AWS::Backup::BackupVault", "AWS::Backup::LogicallyAirGappedBackupVault")
+_QUEUE_SECONDS = "345600"
+"""How long a queue keeps messages unless it says otherwise (SQS API Reference, MessageRetentionPeriod)."""
+_HOLDING = ("AWS::SNS::Topic", "AWS::SQS::Queue")
 _SHOWN = 4
 """How many secrets are named."""
 
@@ -70,7 +73,8 @@ def _rhythm(cron: str, name: str) -> str:
     if len(fields) != 6:
         return "Daily" if not cron else spoken(name)
     if fields[4] not in {"?", "*"}:
-        return "Weekly"
+        # `1#2` is the second Sunday of a month, `6L` its last Friday.
+        return "Monthly" if "#" in fields[4] or fields[4].endswith("L") else "Weekly"
     return "Monthly" if fields[2] not in {"?", "*"} and "/" not in fields[2] else "Daily"
 
 
@@ -211,12 +215,13 @@ def alarms(scene: Scene) -> Iterator[Component]:
     """Alarms, the topics they go to, and who hears them."""
     joined = scene.joined
     alarms = joined.of("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
-    topics = joined.of("AWS::SNS::Topic")
+    reports = _reports(scene)
+    topics = [one for one in joined.of("AWS::SNS::Topic") if one not in reports]
     if not alarms and not topics:
         return
-    people = joined.of("AWS::SNS::Subscription")
+    people = [one for one in joined.of("AWS::SNS::Subscription") if one not in reports]
     dashboards = joined.of("AWS::CloudWatch::Dashboard")
-    policies = joined.of("AWS::SNS::TopicPolicy")
+    policies = [one for one in joined.of("AWS::SNS::TopicPolicy") if one not in reports]
     heard = [joined.written(one, one.raw("Endpoint")) for one in people]
     said = []
     if heard:
@@ -240,8 +245,25 @@ def alarms(scene: Scene) -> Iterator[Component]:
     )
 
 
+def _reports(scene: Scene) -> list[Resource]:
+    """The topics that SES reports to, who subscribes to them, and the queues of what could not be delivered."""
+    joined = scene.joined
+    destinations = joined.of("AWS::SES::ConfigurationSetEventDestination")
+    topics = [one for each in destinations for one in joined.targets(each) if one.type == "AWS::SNS::Topic"]
+    # A subscription in another stack names the topic by its ARN's text.
+    ties = joined.of("AWS::SNS::Subscription", "AWS::SNS::TopicPolicy")
+    tied = [one for one in ties if any(topic in joined.targets(one) for topic in topics) or _to_web(scene, one)]
+    policies = [one for one in joined.of("AWS::SQS::QueuePolicy") if any(t in joined.targets(one) for t in topics)]
+    queues = [one for policy in policies for one in joined.targets(policy, "Queues")]
+    return [*destinations, *topics, *tied, *policies, *queues] if topics else []
+
+
+def _to_web(scene: Scene, subscription: Resource) -> bool:
+    return scene.joined.text(subscription, "Protocol") in {"http", "https"}
+
+
 def mail(scene: Scene) -> Iterator[Component]:
-    """Mail through Amazon SES."""
+    """Mail through Amazon SES, and its way back: what SES reports of it."""
     joined = scene.joined
     identities = joined.of("AWS::SES::EmailIdentity")
     sets = joined.of("AWS::SES::ConfigurationSet")
@@ -252,13 +274,23 @@ def mail(scene: Scene) -> Iterator[Component]:
     said = [Said(f"sends as {listed(names, 2)}")] if names else []
     if received:
         said.append(Said("receives, archives and forwards"))
+    reports = _reports(scene)
+    hearing = [joined.written(one, one.raw("Endpoint")) for one in reports if _to_web(scene, one)]
+    queues = [one for one in reports if one.type == "AWS::SQS::Queue"]
+    if reports:
+        said.append(Said(f"reports to {listed(hearing, 2)}" if hearing else "reports to a topic"))
+    if queues:
+        seconds = joined.text(queues[0], "MessageRetentionPeriod") or _QUEUE_SECONDS
+        days = f"{int(seconds) // 86_400}" if seconds.isdigit() else "?"
+        said.append(Said(f"undelivered reports kept {time(days)}", Tone.MUTED))
     records = [one for one in joined.of("AWS::Route53::RecordSet") if joined.text(one, "Type") in {"MX", "TXT"}]
     yield Component(
         id=identity((identities + received)[0].node),
         icon="mail",
         title="Mail (SES)",
         place=Place.ACCOUNT,
-        members=members(*identities, *sets, *received, *records),
+        members=members(*identities, *sets, *received, *records, *reports),
         details=tuple(said),
+        keys=scene.keys([one for one in reports if one.type in _HOLDING]),
         rank=60,
     )

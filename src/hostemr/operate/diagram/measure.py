@@ -6,8 +6,6 @@ Arial, Helvetica, Segoe UI, San Francisco and Roboto too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 _WIDTHS = {
     0.28: "ijl'",
     0.30: "IJ",
@@ -58,8 +56,3 @@ def wrapped(text: str, room: float, size: float, *, bold: bool = False) -> list[
         else:
             lines.append(fitted(word, room, size, bold=bold))
     return lines or [""]
-
-
-def widest(texts: Iterable[str], size: float, *, bold: bool = False) -> float:
-    """The width of the widest text, 0 for none."""
-    return max((width(text, size, bold=bold) for text in texts), default=0.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import datetime as dt
 import platform
 import random
@@ -18,7 +17,7 @@ from hostemr.operate.loading.aiohttp_browser import browsers as over_aiohttp
 from hostemr.operate.loading.browser import Browsers
 from hostemr.operate.loading.engine import Engine, Glance, Load
 from hostemr.operate.loading.result import Result
-from hostemr.operate.loading.scenario import Scenario, Think
+from hostemr.operate.loading.scenario import Scenario
 from hostemr.operate.loading.tally import Outcome, Tally
 from hostemr.operate.loading.target import Target
 from hostemr.operate.loading.visitor import Account, Visitor
@@ -147,13 +146,3 @@ def _interruptible(engine: Engine, say: Callable[[str], Any]) -> Iterator[None]:
     finally:
         for one in handled:
             loop.remove_signal_handler(one)
-
-
-def without_pauses(scenario: Scenario) -> Scenario:
-    """The same scenario with users who never think: for benchmarks of servers."""
-
-    def hurried(journeys: Any) -> Any:
-        return tuple(dataclasses.replace(one, think=Think()) for one in journeys)
-
-    journeys = tuple(dataclasses.replace(one, steps=hurried(one.steps), pause=Think()) for one in scenario.journeys)
-    return dataclasses.replace(scenario, start=hurried(scenario.start), journeys=journeys)

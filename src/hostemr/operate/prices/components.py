@@ -16,14 +16,14 @@ _PARTS = {
     "session cache": ("who is signed in", ("cache.",)),
     "network": (
         "load balancer, gateways, addresses, traffic, names",
-        ("alb.", "nat.", "ipv4", "endpoint.", "traffic.", "accelerator.", "route53."),
+        ("alb.", "clb.", "nat.", "ipv4", "endpoint.", "traffic.", "accelerator.", "route53."),
     ),
     "firewall": ("the web application firewall", ("waf.",)),
     "files": ("file systems and buckets", ("efs.", "s3.")),
     "backups": ("what is kept of database and files, and tests that restore it", ("backup.",)),
     "keys and secrets": ("encryption keys and passwords", ("kms.", "secret")),
-    "monitoring": ("logs, alarms, the audit trail, notices", ("cloudwatch.", "logs.", "trail.", "sns.")),
-    "mail": ("what SES sends and receives", ("ses.",)),
+    "monitoring": ("logs, alarms, the audit trail, notices", ("cloudwatch.", "logs.", "trail.", "sns.email")),
+    "mail": ("what SES sends and receives, and its reports", ("ses.", "sns.published", "sns.https", "sqs.")),
 }
 """By name: what it is, and what its prices' keys begin with. Every key of the table belongs to one."""
 _BACKUPS = ("aurora.backup", "rds.backup")

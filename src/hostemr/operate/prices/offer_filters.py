@@ -91,6 +91,10 @@ def _application_balancer(usage: str) -> Filter:
     return Filter("AWSELB", usage, {"operation": "LoadBalancing:Application"})
 
 
+def _classic_balancer(usage: str) -> Filter:
+    return Filter("AWSELB", usage, {"operation": "LoadBalancing"})
+
+
 _LINUX = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
 _MYSQL, _AURORA = {"databaseEngine": "MySQL"}, {"databaseEngine": "Aurora MySQL"}
 _PER_MIB = {"gibps-mo": Decimal(1) / 1024, "mibps-mo": Decimal(1)}
@@ -133,6 +137,8 @@ _FILTERS: Mapping[str, Filter] = {
     "traffic.out": Filter("AWSDataTransfer", "DataTransfer-Out-Bytes", {"transferType": "AWS Outbound"}),
     "alb.hour": _application_balancer("LoadBalancerUsage"),
     "alb.lcu": _application_balancer("LCUUsage"),
+    "clb.hour": _classic_balancer("LoadBalancerUsage"),
+    "clb.processed": _classic_balancer("DataProcessing-Bytes"),
     "waf.acl": Filter("awswaf", "WebACLV2"),
     "waf.rule": Filter("awswaf", "RuleV2"),
     "waf.requests": Filter("awswaf", "RequestV2-Tier1"),
@@ -165,6 +171,11 @@ _FILTERS: Mapping[str, Filter] = {
     "logs.ingested": Filter("AmazonCloudWatch", "DataProcessing-Bytes"),
     "logs.ingested.infrequent": Filter("AmazonCloudWatch", "DataProcessingIA-Bytes"),
     "logs.stored": Filter("AmazonCloudWatch", "TimedStorage-ByteHrs"),
+    "sns.published": Filter("AmazonSNS", "Requests-Tier1"),
+    "sns.https": Filter("AmazonSNS", "DeliveryAttempts-HTTP"),
+    "sqs.requests": Filter("AWSQueueService", "Requests-Tier1", {"queueType": "Standard"}),
+    "ses.sent": Filter("AmazonSES", "Recipients"),
+    "ses.attached": Filter("AmazonSES", "AttachmentsSize-Bytes"),
     "sns.email": Filter("AmazonSNS", "DeliveryAttempts-SMTP"),
 }
 

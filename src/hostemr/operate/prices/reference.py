@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from hostemr.operate.prices.offer_filters import filter_of
 from hostemr.operate.prices.report import plain
 from hostemr.operate.prices.rows.all import TABLE
-from hostemr.operate.prices.scenarios import RULES, SCENARIOS, TERMS
+from hostemr.operate.prices.scenarios import PRACTICES, REGISTRIES, RULES, SCENARIOS, TERMS
 from hostemr.operate.prices.table import Price
 from hostemr.operate.prices.usage import ASSUMPTIONS
 
@@ -61,13 +61,15 @@ def _scenarios() -> Iterator[str]:
     yield ""
     yield from (f"- **{one.name}**: {one.meaning}." for one in SCENARIOS.values())
     yield ""
-    practices = [one for one in SCENARIOS.values() if one.terms]
-    rows = (
-        (f"`{term.name}`", term.meaning, *(plain(one.terms[term.name], separated=True) for one in practices))
-        for term in TERMS.values()
-    )
-    yield from _table(("Term", "Meaning", *(one.name for one in practices)), rows)
-    yield ""
+    for names in (PRACTICES, REGISTRIES):
+        said = [SCENARIOS[name] for name in names if SCENARIOS[name].terms]
+        rows = (
+            (f"`{term.name}`", term.meaning, *(plain(one.terms[term.name], separated=True) for one in said))
+            for term in TERMS.values()
+            if all(term.name in one.terms for one in said)
+        )
+        yield from _table(("Term", "Meaning", *(one.name for one in said)), rows)
+        yield ""
     yield "What follows from the terms:"
     yield ""
     yield from _table(("Usage", "Comes to"), ((f"`{one.name}`", one.how) for one in RULES))

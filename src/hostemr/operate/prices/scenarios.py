@@ -36,6 +36,8 @@ TERMS = {
         Term("files_gb", "documents and pictures that are stored"),
         Term("new_files_gb", "documents and pictures that are added in a month"),
         Term("mails", "mails that the application sends in a month"),
+        Term("registrations", "installations that are registered with the registration service"),
+        Term("advisories", "advisories that are sent to all of them in a month"),
     )
 }
 
@@ -82,6 +84,27 @@ def _units(terms: Mapping[str, Decimal]) -> Decimal:
     return max(_traffic(terms) / HOURS / _GIGABYTES, _requests(terms) / HOURS / _SECONDS / _CONNECTIONS)
 
 
+_SENDING = ("registrations", "advisories")
+
+
+def _sent(terms: Mapping[str, Decimal]) -> Decimal:
+    return terms["registrations"] * terms["advisories"]
+
+
+def _events(terms: Mapping[str, Decimal]) -> Decimal:
+    """A delivery for each mail; delays, bounces and complaints for a tenth of them."""
+    return _sent(terms) * Decimal("1.1")
+
+
+def _calls(terms: Mapping[str, Decimal]) -> Decimal:
+    """What SES's reports are, a usage report a month of each installation, and as much again by people."""
+    return _events(terms) + terms["registrations"] * 3
+
+
+def _calls_a_second(terms: Mapping[str, Decimal]) -> Decimal:
+    return _calls(terms) / HOURS / _SECONDS / _CONNECTIONS
+
+
 RULES = (
     Following("web_requests", _REQUESTS, "people * open_hours * requests_per_hour", _requests),
     Following("traffic_out_gb", _TRAFFIC, "web_requests * kilobytes_per_request", _traffic),
@@ -110,10 +133,17 @@ RULES = (
         lambda terms: terms["database_gb"] + terms["files_gb"],
     ),
     Following("mails_sent", ("mails",), "mails", lambda terms: terms["mails"]),
+    Following("mails_sent", _SENDING, "registrations * advisories", _sent),
+    Following("mail_events", _SENDING, "1.1 for each of these mails", _events),
+    Following("https_notifications", _SENDING, "as mail_events", _events),
+    Following("web_requests", _SENDING, "mail_events + 3 for each registration", _calls),
+    Following("traffic_out_gb", _SENDING, "2 KB for each request", lambda terms: _calls(terms) / 500_000),
+    Following("load_balancer_units", _SENDING, "connections a second by 25", _calls_a_second),
+    Following("log_ingested_gb", _SENDING, "half a KB for each request", lambda terms: _calls(terms) / 2_000_000),
 )
 
 
-_WITHOUT_PEOPLE = ("root_volume_gb", "insights_metrics")
+_WITHOUT_PEOPLE = ("root_volume_gb", "insights_metrics", "enhanced_monitoring_gb")
 """Usage that is there whether or not anybody works."""
 
 
@@ -179,7 +209,21 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                     "mails": "40000",
                 },
             ),
+            _shipped(
+                "registrations-10k",
+                "Ten thousand registered installations, an advisory a month",
+                {"registrations": "10000", "advisories": "1", "database_gb": "1"},
+            ),
+            _shipped(
+                "registrations-100k",
+                "A hundred thousand registered installations, an advisory a week",
+                {"registrations": "100000", "advisories": "4", "database_gb": "10"},
+            ),
         )
     }
 )
 """The practices are invented, of round figures: a place to start from, not a measurement."""
+REGISTRIES = ("idle", "registrations-10k", "registrations-100k")
+"""Scenarios of the registration service."""
+PRACTICES = tuple(name for name in SCENARIOS if name == "idle" or name not in REGISTRIES)
+"""Scenarios of practices that work with an application."""

@@ -79,6 +79,11 @@ ASSUMPTIONS = {
         _row("cache_units", "5000000", "processing units (ECPU) of a serverless cache"),
         _row("image_storage_gb", "2", "container images kept in a registry of the account"),
         _row("mails_sent", "300", "sent through SES in a domain's name"),
+        _row("mail_attachments_gb", "0", "attached to mails that are sent through SES"),
+        _row("mail_events", "600", "reports of deliveries, bounces and complaints that SES publishes to a topic"),
+        _row("https_notifications", "600", "messages of a topic that are delivered to one subscriber by HTTPS"),
+        _row("queue_requests", "1000", "requests to a queue"),
+        _row("enhanced_monitoring_gb", "0.1", "metrics of its system that a database writes to CloudWatch Logs"),
         _row("mails_received", "300", "received through SES"),
     )
 }

@@ -1,4 +1,4 @@
-"""What a deployment tells of itself: the outputs of its two stacks, each with the stack that has it."""
+"""What a deployment tells of itself: the outputs of its stacks of data and service, each with the stack that has it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hostemr.deployment.application import Application
+from hostemr.deployment import registration
 from hostemr.deployment.applications import APPLICATIONS
 from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
-from hostemr.deployment.outputs import EXPRESS_PLUS_SESSION, stack_names
+from hostemr.deployment.outputs import EXPRESS_PLUS_SESSION, registration_stack_names, stack_names
+from hostemr.deployment.registration_rows import REGISTRATION
 from hostemr.errors import OutsideWorldError, SettingsError
 from hostemr.operate.aws import Aws, stack_outputs
 
@@ -39,27 +40,31 @@ class Stack:
 
 @dataclass(frozen=True)
 class Names:
-    """Which deployment is meant: an application on Fargate, and the suffix of a second one."""
+    """Which deployment is meant, by the names of its two stacks, and what it calls its parts."""
 
-    application: Application
-    suffix: str = ""
+    data_stack: str
+    service_stack: str
+    container: str
+    """The one that people mean where they name none."""
+    database: str
 
     def data(self, aws: Aws) -> Stack:
         """The stack that lasts: the database and its secrets. Raises OutsideWorldError where there is none."""
-        return self._stack(aws, 0)
+        return Stack(self.data_stack, stack_outputs(aws, self.data_stack))
 
     def service(self, aws: Aws) -> Stack:
         """The stack that serves: the cluster and its tasks. Raises OutsideWorldError where there is none."""
-        return self._stack(aws, 1)
-
-    def _stack(self, aws: Aws, which: int) -> Stack:
-        name = stack_names(self.application.name, self.suffix)[which]
-        return Stack(name, stack_outputs(aws, name))
+        return Stack(self.service_stack, stack_outputs(aws, self.service_stack))
 
 
 def named(deployment: str, suffix: str) -> Names:
-    """The deployment of that name. Raises SettingsError for the one server, which has no tasks and no Aurora."""
+    """The deployment of that name. Raises SettingsError for the one server, which has no tasks and no stack of data."""
     if deployment == EXPRESS_PLUS:
         hint = f"a shell on it: the command in its stack's output {EXPRESS_PLUS_SESSION}"
         raise SettingsError([f"{EXPRESS_PLUS} is one server, with its database inside: this is for Fargate"], hint=hint)
-    return Names(APPLICATIONS[deployment], suffix)
+    if deployment == REGISTRATION:
+        data, _, service = registration_stack_names(suffix)
+        return Names(data, service, registration.WEB, registration.DATABASE)
+    application = APPLICATIONS[deployment]
+    data, service = stack_names(deployment, suffix)
+    return Names(data, service, application.containers[0].name, application.database)

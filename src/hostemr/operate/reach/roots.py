@@ -1,7 +1,4 @@
-"""Amazon's roots, which vouch for database servers: where each partition publishes them, and how to fetch them.
-
-https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.SSL.html
-"""
+"""Amazon's roots, which vouch for database servers: how to fetch them."""
 
 from __future__ import annotations
 
@@ -10,22 +7,13 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from hostemr.deployment.database_roots import bundle_url
 from hostemr.errors import OutsideWorldError
 
-_PARTITIONS = {
-    "us-gov-": "https://truststore.pki.us-gov-west-1.rds.amazonaws.com/global/global-bundle.pem",
-    "cn-": "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn/global/global-bundle.pem",
-}
-_ELSEWHERE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 _TIMEOUT_SECONDS = 30
 # Of 2026 it has 170 KB.
 _LARGEST = 8 * 1024 * 1024
 _MARK = b"-----BEGIN CERTIFICATE-----"
-
-
-def bundle_url(region: str) -> str:
-    """Where the bundle of a region's partition is."""
-    return next((url for prefix, url in _PARTITIONS.items() if region.startswith(prefix)), _ELSEWHERE)
 
 
 def download(url: str) -> bytes:

@@ -12,10 +12,14 @@ from typing import Any
 import click
 
 from hostemr.deployment.applications import APPLICATIONS
+from hostemr.deployment.outputs import registration_stack_names
+from hostemr.deployment.registration_rows import REGISTRATION
 from hostemr.errors import SettingsError
 from hostemr.operate.aws import Account, Aws
 from hostemr.operate.recovery.patience import Patience
 from hostemr.operate.recovery.site import Site, site
+
+_RESTORING = "docs/025_registration_on_aws.md#restoring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +39,36 @@ class Target:
     as_json: bool
 
 
-def on_deployment(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that say which deployment, where and as whom, and --json; the command gets a Target."""
+@dataclass(frozen=True, slots=True)
+class ServiceTarget:
+    """The registration service, which has one database and no files, instead of a pair of both."""
 
+    aws: Aws
+    data_stack: str
+    patience: Patience
+    as_json: bool
+
+
+def on_deployment(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that say which deployment, where and as whom, and --json; the command gets a Target.
+
+    It is for pairs: for the registration service it raises SettingsError, which names the guide's page.
+    """
+    return _decorated(command, _refuse)
+
+
+def on_deployment_or(service: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """As `on_deployment`, but `service` is called for the registration service, with a ServiceTarget."""
+    return lambda command: _decorated(command, service)
+
+
+def _refuse(_target: ServiceTarget, **_options: Any) -> None:
+    message = "this is for pairs of a database and files, and the registration service has a database alone"
+    hint = f"{_RESTORING} has the steps for it; `hostemr backups list registration` shows its backups"
+    raise SettingsError([message], hint=hint)
+
+
+def _decorated(command: Callable[..., None], service: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     @click.pass_obj
     def run(given: Given | None, /, **options: Any) -> None:
@@ -46,11 +77,15 @@ def on_deployment(command: Callable[..., None]) -> Callable[..., None]:
             # Beside errors that are JSON there is no talk.
             tell = _silent if named["as_json"] else _say
             given = Given(Account(region=named["region"], profile=named["profile"]), Patience(tell=tell))
+        if named["deployment"] == REGISTRATION:
+            data_stack = registration_stack_names(named["suffix"])[0]
+            service(ServiceTarget(given.aws, data_stack, given.patience, named["as_json"]), **options)
+            return
         where = site(given.aws, APPLICATIONS[named["deployment"]], named["suffix"])
         command(Target(where, given.patience, named["as_json"]), **options)
 
     decorators = (
-        click.argument("deployment", type=click.Choice(list(APPLICATIONS))),
+        click.argument("deployment", type=click.Choice([*APPLICATIONS, REGISTRATION])),
         click.option("--suffix", default="", help="The deployment's resource suffix, where it has one."),
         click.option("--region", metavar="REGION", help="Where it is. Default: as AWS's own tools find it."),
         click.option("--profile", metavar="NAME", help="Whose credentials, from ~/.aws/config."),

@@ -11,6 +11,8 @@ from hostemr.operate.aws import Aws, pages
 
 DATABASE, FILES = "Aurora", "EFS"
 HALVES = (DATABASE, FILES)
+INSTANCE = "RDS"
+"""AWS Backup's name for a database instance by itself, the registration service's."""
 USABLE = frozenset({"COMPLETED", "AVAILABLE"})
 """STOPPED is a continuous backup that ended; EXPIRED, PARTIAL, DELETING and CREATING cannot be relied upon.
 

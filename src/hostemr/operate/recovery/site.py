@@ -54,11 +54,8 @@ class Site:
         return stack_outputs(self.aws, stack)
 
     def output(self, stack: str, name: str) -> str:
-        """One output of a stack. Raises OutsideWorldError where the stack, or the output, is not there."""
-        found = self.outputs(stack).get(name)
-        if not found:
-            raise OutsideWorldError(f"The stack {stack} tells of no {name}.", hint="is it hostemr's, and whole?")
-        return found
+        """One output of a stack; see `output`."""
+        return output(self.aws, stack, name)
 
     def exports(self, stack: str) -> dict[str, str]:
         """What a stack exports now, by the exports' names."""
@@ -83,6 +80,14 @@ class Site:
             # DELETE_SKIPPED is what the stack let go of and kept: it is the stack's no more.
             if not one["ResourceStatus"].startswith("DELETE_") or one["ResourceStatus"] == "DELETE_FAILED"
         }
+
+
+def output(aws: Aws, stack: str, name: str) -> str:
+    """One output of a stack. Raises OutsideWorldError where the stack, or the output, is not there."""
+    found = stack_outputs(aws, stack).get(name)
+    if not found:
+        raise OutsideWorldError(f"The stack {stack} tells of no {name}.", hint="is it hostemr's, and whole?")
+    return found
 
 
 def site(aws: Aws, application: Application, suffix: str = "") -> Site:

@@ -101,6 +101,10 @@ DURATIONS: Mapping[str, Duration] = {
 }
 """By resource type. What is not here is taken for `_QUICK`."""
 
+_ALONE = _memory(240, 420, 900, "an instance of MySQL or MariaDB by itself, with its first backup")
+_WITH_STANDBY = _memory(540, 900, 1_500, "a Multi-AZ instance: its standby is made from a snapshot of the first")
+_BY_HAND = _memory(60, 300, 3_600, "until your DNS shows the record that ACM asks for; CloudFormation waits for you")
+
 _CUSTOM_DEFAULT_SECONDS = 3600
 """CloudFormation Template Reference, AWS::CloudFormation::CustomResource, ServiceTimeout."""
 
@@ -120,10 +124,24 @@ def duration(resource: Mapping[str, Any]) -> Duration:
         # A timeout of the work itself, if the template tells one, is nearer than CloudFormation's patience.
         longest = _seconds(properties.get("ServiceTimeout")) or _CUSTOM_DEFAULT_SECONDS
         return _bounded(longest, "its ServiceTimeout; the handler answers when its work is done")
+    if type_name == "AWS::RDS::DBInstance" and "DBClusterIdentifier" not in properties:
+        return _WITH_STANDBY if canonical(properties.get("MultiAZ")) == "true" else _ALONE
+    if type_name == "AWS::CertificateManager::Certificate" and by_hand(properties):
+        return _BY_HAND
     patience = _signal(resource.get("CreationPolicy"))
     if patience:
         return _bounded(patience, "the Timeout of its CreationPolicy")
     return DURATIONS.get(type_name, _QUICK)
+
+
+def by_hand(certificate: Mapping[str, Any]) -> bool:
+    """Whether a certificate, by its properties, waits for a record that no hosted zone of the account takes.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-certificatemanager-certificate.html
+    """
+    options = certificate.get("DomainValidationOptions")
+    zones = options if isinstance(options, list) else []
+    return not any(isinstance(one, Mapping) and "HostedZoneId" in one for one in zones)
 
 
 def _bounded(longest: float, what: str) -> Duration:

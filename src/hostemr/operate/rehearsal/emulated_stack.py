@@ -24,6 +24,7 @@ from hostemr.operate.template import Template, resources, transformed
 
 _FAILS = {
     "AWS::RDS::DBCluster": "its instances make the emulator fail",
+    "AWS::RDS::DBInstance": "the emulator fails at its parameter group, and does not know its secret",
     "AWS::ElastiCache::ServerlessCache": "it is unknown to the emulator, and others name its attributes",
     "AWS::CloudFormation::Stack": "a nested stack's template lies elsewhere",
 }

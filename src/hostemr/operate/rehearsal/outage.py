@@ -82,7 +82,9 @@ def _services(joined: Joined, zones: Zones) -> Iterator[Consequence]:
             effect, sentence = Effect.DOWN, "All tasks are lost, and none start until the zone is back."
         elif tasks is not None and tasks < 2:
             effect = Effect.DOWN
-            sentence = "If the only task was in that zone, nobody can work until another has started elsewhere."
+            sentence = (
+                "If the only task was in that zone, the service stands still until another has started elsewhere."
+            )
         else:
             share = "part" if tasks is None else f"up to {-(-tasks // count)} of {tasks}"
             effect = Effect.DEGRADED
@@ -221,6 +223,7 @@ def _regional(joined: Joined, zones: Zones) -> Iterator[Consequence]:  # noqa: A
         "buckets": ("AWS::S3::Bucket",),
         "keys and secrets": ("AWS::KMS::Key", "AWS::SecretsManager::Secret"),
         "recovery points": ("AWS::Backup::BackupVault",),
+        "mail and its reports": ("AWS::SES::EmailIdentity", "AWS::SQS::Queue"),
     }
     for component, types in kinds.items():
         by_stack: dict[str, list[str]] = {}

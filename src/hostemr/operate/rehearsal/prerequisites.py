@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from hostemr.operate.exports import shown
 from hostemr.operate.joined import Joined, Resource
+from hostemr.operate.rehearsal.durations import by_hand
 
-Kind = Literal["parameter", "export", "named", "role", "quota"]
+Kind = Literal["parameter", "export", "named", "record", "tool", "role", "quota"]
 
 _ARN = re.compile(r"^arn:[\w-]+:(?P<service>[\w-]+):(?P<region>[\w-]*):(?P<account>\d{12}):(?P<resource>.+)$")
 _ALREADY = {
@@ -27,6 +28,7 @@ _ALREADY = {
     "iam": "a role or policy",
     "ses": "a verified identity of SES",
 }
+_BUILT = "-container-assets-"
 _QUOTAS: Mapping[str, tuple[int, str, str]] = {
     "AWS::EC2::VPC": (5, "VPCs in the region", "Amazon VPC quotas: VPCs per Region, 5"),
     "AWS::EC2::InternetGateway": (5, "internet gateways in the region", "Amazon VPC quotas: per Region, 5"),
@@ -34,6 +36,7 @@ _QUOTAS: Mapping[str, tuple[int, str, str]] = {
     "AWS::EC2::NatGateway": (5, "NAT gateways in one zone", "Amazon VPC quotas: per Availability Zone, 5"),
     "AWS::ElasticLoadBalancingV2::LoadBalancer": (50, "load balancers in the region", "ELB quotas: per Region, 50"),
     "AWS::RDS::DBCluster": (40, "database clusters in the region", "Amazon Aurora quotas: DB clusters, 40"),
+    "AWS::RDS::DBInstance": (40, "database instances in the region", "Amazon RDS quotas: DB instances, 40"),
     "AWS::CloudTrail::Trail": (5, "trails in the region", "CloudTrail quotas: trails per Region, 5"),
 }
 _ROLES: Mapping[str, tuple[str, str]] = {
@@ -73,6 +76,8 @@ def prerequisites(joined: Joined) -> tuple[Prerequisite, ...]:
         *_parameters(joined),
         *_exports(joined),
         *_named(joined),
+        *_records(joined),
+        *_images(joined),
         *_quotas(joined),
         *_roles(joined),
     )
@@ -105,6 +110,28 @@ def _named(joined: Joined) -> Iterator[Prerequisite]:
         found = _ARN.match(arn)
         what = _ALREADY[found["service"]] if found else "a resource"
         yield Prerequisite("named", arn, f"{what}: {arn}", "the template names it and does not make it", tuple(of))
+
+
+def _records(joined: Joined) -> Iterator[Prerequisite]:
+    """A certificate without a hosted zone is issued once somebody has put ACM's record into the DNS."""
+    for one in joined.of("AWS::CertificateManager::Certificate"):
+        if by_hand(one.properties):
+            name = joined.text(one, "DomainName") or "its name"
+            what = f"somebody who can change the DNS of {name} while it is made"
+            why = "ACM shows a CNAME record (console, or `aws acm describe-certificate`), and the creation waits for it"
+            source = "ACM User Guide, DNS validation"
+            yield Prerequisite("record", name, what, why, (str(one.node),), source)
+
+
+def _images(joined: Joined) -> Iterator[Prerequisite]:
+    """Images that the CDK builds: their names are of the repository that its bootstrap makes."""
+    of = [
+        str(one.node) for one in joined.of("AWS::ECS::TaskDefinition") if _BUILT in str(one.raw("ContainerDefinitions"))
+    ]
+    if of:
+        why = "`cdk deploy` builds the image before it makes a stack, and pushes it to the bootstrap's repository"
+        what = "Docker, or a program like it, where you deploy from"
+        yield Prerequisite("tool", "docker", what, why, tuple(of), "AWS CDK Developer Guide, Assets")
 
 
 def _quotas(joined: Joined) -> Iterator[Prerequisite]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from hostemr.deployment.load import as_json
 from hostemr.deployment.sizes import DEFAULT_SIZE
-from hostemr.deployment.table import settings_of
+from hostemr.deployment.table import has_sizes, settings_of
 from hostemr.operate.report.contents import SettingRow, SettingsShown
 
 
@@ -23,7 +23,9 @@ def settings_shown(deployment: str, settings: Mapping[str, object]) -> SettingsS
         same = settings[name] == default
         shown = SettingRow(name, _shown(settings[name]), "" if same else _shown(default), row.meaning)
         (others if same and name != "size" else chosen).append(shown)
-    return SettingsShown(chosen=tuple(chosen), others=tuple(others))
+    if has_sizes(deployment):
+        return SettingsShown(chosen=tuple(chosen), others=tuple(others))
+    return SettingsShown(chosen=tuple(chosen), others=tuple(others), chosen_are="Set", others_are="Defaults")
 
 
 def given(deployment: str, settings: Mapping[str, object]) -> dict[str, object]:

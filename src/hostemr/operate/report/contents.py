@@ -191,10 +191,12 @@ class SettingRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsShown:
-    """Settings, those that were chosen first."""
+    """Settings, those that were chosen first, and what both are called."""
 
     chosen: tuple[SettingRow, ...]
     others: tuple[SettingRow, ...]
+    chosen_are: str = "Set, or of the size"
+    others_are: str = "Defaults of every size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,8 @@ class Page:
     creation: CreationShown
     settings: SettingsShown
     controls: tuple[ControlRow, ...]
+    outside_hipaa: str
+    """Why the Security Rule does not bear on it; empty where it does."""
     update: UpdateShown | None
     compared_with: str
     made_on: str

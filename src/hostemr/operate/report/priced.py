@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
+from hostemr.deployment.registration_rows import REGISTRATION
 from hostemr.deployment.sizes import SIZES
 from hostemr.operate.plan import Plan
 from hostemr.operate.price import Bill, price
 from hostemr.operate.prices.components import by_component, what_if
 from hostemr.operate.prices.report import plain
-from hostemr.operate.prices.scenarios import SCENARIOS
+from hostemr.operate.prices.scenarios import PRACTICES, REGISTRIES, SCENARIOS
 from hostemr.operate.prices.table import span
 from hostemr.operate.report.contents import Cost, CostLine, CostPart, WhatIf, WhatIfRow
 from hostemr.operate.template import Template
 
 INSTANCE_SIZES = ("t3.small", "t3.medium", "t3.large", "t4g.small", "t4g.medium", "t4g.large")
 """What the table of one server's sizes compares; the template's parameter InstanceSize takes more."""
+_AS_PLANNED = "as planned"
+"""The only way to make what has no sizes."""
 
 
 def cost_shown(bill: Bill) -> Cost:
@@ -76,10 +79,12 @@ def kinds_compared(kinds: Mapping[str, Kind], chosen: str, region: str, refused:
     )
 
 
-def uses_compared(kinds: Mapping[str, Kind], chosen: str, region: str) -> WhatIf:
+def uses_compared(deployment: str, kinds: Mapping[str, Kind], chosen: str, region: str) -> WhatIf:
     """What each costs for practices of different sizes: more requests, more data, more tasks when they are busy."""
+    service = deployment == REGISTRATION
     rows = []
-    for name, scenario in SCENARIOS.items():
+    for name in REGISTRIES if service else PRACTICES:
+        scenario = SCENARIOS[name]
         assumed = {key: plain(found) for key, found in scenario.amounts().items()}
         totals = tuple(
             price(one.templates, region=region, parameters=one.parameters, assumed=assumed).total()
@@ -88,12 +93,13 @@ def uses_compared(kinds: Mapping[str, Kind], chosen: str, region: str) -> WhatIf
         rows.append(WhatIfRow(f"{name}: {scenario.meaning}", totals))
     return WhatIf(
         title="By who uses it",
-        note='The sum of a month for invented practices; "hostemr price --usage-file" takes your own.',
+        note=f"The sum of a month for invented {'numbers' if service else 'practices'}; "
+        '"hostemr price --usage-file" takes your own.',
         columns=tuple(kinds),
         chosen=chosen,
         rows=tuple(rows),
         totals=(),
-        heading="Practice",
+        heading="Use" if service else "Practice",
     )
 
 
@@ -103,6 +109,8 @@ def kinds_of(plan: Plan, templates: Mapping[str, Template]) -> tuple[dict[str, K
         chosen = str(plan.settings["instance_size"])
         names = dict.fromkeys([chosen, *INSTANCE_SIZES])
         return {name: Kind(templates, {"InstanceSize": name}) for name in names}, chosen, {}
+    if plan.deployment == REGISTRATION:
+        return {_AS_PLANNED: Kind(templates, {})}, _AS_PLANNED, {}
     chosen = str(plan.settings["size"])
     made = {chosen: templates} | {one.size: one.templates for one in plan.variants if not one.refused}
     refused = {one.size: one.refused for one in plan.variants if one.refused}

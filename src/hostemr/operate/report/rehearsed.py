@@ -53,7 +53,8 @@ def creation_shown(
         commands = f"CloudFormation console > Create stack > Upload a template file > {sources[0]}"
     else:
         commands = (
-            f"cd deployments/{deployment}\ncdk bootstrap    # once for an account and region\ncdk deploy --all{chosen}"
+            f"cd deployments/{deployment}\ncdk bootstrap    # once for an account and region\n{_mail_region(settings)}"
+            f"cdk deploy --all{chosen}"
         )
     path = [
         PathRow(name, step.logical_id, step.type_name, lasting(step.duration.typical))
@@ -64,6 +65,12 @@ def creation_shown(
     ]
     needed = tuple(Needed(one.what, one.why) for one in found.prerequisites)
     return CreationShown(summary=summary, commands=commands, prerequisites=needed, path=tuple(path))
+
+
+def _mail_region(settings: Mapping[str, object]) -> str:
+    """The registration service's mail has a stack of its own, in a region that may be another."""
+    region = settings.get("ses_region")
+    return f"cdk bootstrap aws://ACCOUNT/{region}    # the mail's region, too\n" if region else ""
 
 
 def deletion_shown(found: Deletion) -> DeletionShown:

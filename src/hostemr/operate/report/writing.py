@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from hostemr import __version__
-from hostemr.deployment.applications import APPLICATIONS
+from hostemr.deployment import reference
 from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
 from hostemr.deployment.load import DEPLOYMENTS
+from hostemr.deployment.registration_rows import REGISTRATION
 from hostemr.deployment.sizes import SIZES
 from hostemr.errors import OutsideWorldError
 from hostemr.operate.check import Findings, as_data, check
@@ -42,7 +43,18 @@ from hostemr.operate.report.rehearsed import (
 from hostemr.operate.template import Template
 
 SUMMARY_FILE = "summary.json"
-_SERVER = "OpenEMR on one server, with encrypted backups to S3, for a small practice."
+_WITHOUT_SIZES = {
+    EXPRESS_PLUS: "OpenEMR on one server, with encrypted backups to S3, for a small practice.",
+    REGISTRATION: "OEMR's registration of installations and its mails to them. It holds addresses, no patients' data.",
+}
+"""What the deployments are for that have no sizes."""
+OUTSIDE_HIPAA = (
+    "The Security Rule is about patients' data, and this service has none: it holds addresses of people who installed "
+    "OpenEMR, what their installations report of their use, and the board's accounts. So there is no table here. "
+    "The same checks looked at it as at the others, HIPAA's pack of cdk-nag among them: see the findings. "
+    "Laws on personal data, such as the GDPR, may bear on it."
+)
+"""Of the registration service."""
 
 
 def look(templates: Mapping[str, Template], region: str) -> Findings:
@@ -65,6 +77,7 @@ def write(plan: Plan, out: Path, *, looked: Findings, region: str, made_on: date
     outage = outage_shown(zone_outage(templates, region=region))
     title = titled(plan.deployment)
     picture = draw(templates, title=title)
+    outside_hipaa = OUTSIDE_HIPAA if plan.deployment == REGISTRATION else ""
     changed, shown = None, None
     if before:
         earlier = before.templates
@@ -91,7 +104,8 @@ def write(plan: Plan, out: Path, *, looked: Findings, region: str, made_on: date
             settings=given(plan.deployment, plan.settings),
         ),
         settings=settings_shown(plan.deployment, plan.settings),
-        controls=controls_shown(hipaa(templates)),
+        controls=() if outside_hipaa else controls_shown(hipaa(templates)),
+        outside_hipaa=outside_hipaa,
         update=shown,
         compared_with=str(before.stacks[0].template.parent) if before else "",
         made_on=made_on.isoformat(),
@@ -140,13 +154,14 @@ def _listed(path: Path) -> Listed:
 
 
 def titled(deployment: str) -> str:
-    """A deployment's name for people."""
-    return "OpenEMR Express Plus" if deployment == EXPRESS_PLUS else f"{APPLICATIONS[deployment].title} on AWS Fargate"
+    """A deployment's name for people, as the first words of a line."""
+    name = reference.title(deployment)
+    return name[0].upper() + name[1:]
 
 
 def _purpose(plan: Plan) -> str:
     size = SIZES.get(str(plan.settings.get("size")))
-    return size.purpose if size else _SERVER
+    return size.purpose if size else _WITHOUT_SIZES[plan.deployment]
 
 
 def _subtitle(plan: Plan, region: str) -> str:
@@ -156,7 +171,9 @@ def _subtitle(plan: Plan, region: str) -> str:
 
 def _what_if(plan: Plan, templates: Mapping[str, Template], region: str) -> tuple[WhatIf, ...]:
     kinds, chosen, refused = kinds_of(plan, templates)
-    return (kinds_compared(kinds, chosen, region, refused), uses_compared(kinds, chosen, region))
+    uses = uses_compared(plan.deployment, kinds, chosen, region)
+    # One way to make it compares with nothing.
+    return (kinds_compared(kinds, chosen, region, refused), uses) if len(kinds) + len(refused) > 1 else (uses,)
 
 
 def _cards(

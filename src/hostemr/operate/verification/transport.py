@@ -20,7 +20,6 @@ LEAST_HSTS_SECONDS = 180 * 24 * 3600
 HSTS_GUIDE = "https://infosec.mozilla.org/guidelines/web_security#http-strict-transport-security"
 HEADERS_GUIDE = "https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html"
 ALB_HEADERS = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-header-modification.html"
-ALB_COOKIES = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from hostemr.operate.verification.address import Address
 
 # AWS's common rules refuse requests without a User-Agent (NoUserAgent_HEADER).
 USER_AGENT = "hostemr-verify"
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 # A CapabilityStatement is some hundred KB.
 MOST_BYTES = 8 * 1024 * 1024
 MOST_REDIRECTS = 5
@@ -147,13 +148,16 @@ class Web:
         bearer: str | None = None,
         basic: tuple[str, str] | None = None,
         cookies: Cookies | None = None,
+        user_agent: str | None = USER_AGENT,
     ) -> Reply:
         """One request below the deployment's prefix. `form` is sent as a form, `data` as JSON."""
-        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Accept": "*/*", **(headers or {})}
+        sent = {"Accept-Encoding": "identity", "Accept": "*/*", **(headers or {})}
+        if user_agent is not None:
+            sent["User-Agent"] = user_agent
         body = b""
         if form is not None:
             body = urlencode(form).encode()
-            sent["Content-Type"] = "application/x-www-form-urlencoded"
+            sent |= _FORM
         elif data is not None:
             body = json.dumps(data).encode()
             sent["Content-Type"] = "application/json"
@@ -168,10 +172,13 @@ class Web:
             cookies.take(reply)
         return reply
 
-    def plain(self, port: int, path: str) -> Reply:
-        """GET over HTTP without TLS at the same host."""
+    def plain(self, port: int, path: str, *, form: Mapping[str, str] | None = None) -> Reply:
+        """GET over HTTP without TLS at the same host, or POST of a form."""
         plain = Address("http", self.address.host, port, "", (self.address.connect[0], port))
-        return self._exchange(plain, "GET", path, b"", {"User-Agent": USER_AGENT})
+        sent = {"User-Agent": USER_AGENT}
+        if form is None:
+            return self._exchange(plain, "GET", path, b"", sent)
+        return self._exchange(plain, "POST", path, urlencode(form).encode(), sent | _FORM)
 
     def follow(self, path: str, cookies: Cookies) -> Reply:
         """GET, and redirects as long as they stay at this deployment; the last reply may be one that leaves it."""

@@ -34,6 +34,7 @@ ROWS = (
         },
         unit="hour",
     ),
+    *rows(_EC2, date(2025, 6, 1), "from memory", {"ec2.t2.micro": "0.0116"}, unit="hour"),
     # What an instance with unlimited credits pays for processor time above its baseline.
     *rows(
         _EC2,

@@ -1,4 +1,4 @@
-"""CloudWatch, SNS and SES. The prices are those of the first tier: 10,000 metrics, 10 TB of logs."""
+"""CloudWatch, SNS, SQS and SES. The prices are those of the first tier: 10,000 metrics, 10 TB of logs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hostemr.operate.prices.table import rows
 _CLOUDWATCH = "https://aws.amazon.com/cloudwatch/pricing/"
 _SES = "https://aws.amazon.com/ses/pricing/"
 _SNS = "https://aws.amazon.com/sns/pricing/"
+_SQS = "https://aws.amazon.com/sqs/pricing/"
 
 ROWS = (
     *rows(_CLOUDWATCH, date(2026, 6, 13), "looked up", {"cloudwatch.metric": "0.30"}, unit="month", free=10),
@@ -41,6 +42,14 @@ ROWS = (
     ),
     *rows(_CLOUDWATCH, date(2026, 8, 21), "looked up", {"logs.stored": "0.03"}, unit="GB-month", free=5),
     *rows(_SNS, date(2025, 6, 1), "from memory", {"sns.email": "2.00"}, unit="message", per=100_000, free=1_000),
+    *rows(
+        _SNS, date(2026, 6, 13), "looked up", {"sns.published": "0.50"}, unit="message", per=1_000_000, free=1_000_000
+    ),
+    *rows(_SNS, date(2026, 6, 13), "looked up", {"sns.https": "0.60"}, unit="message", per=1_000_000, free=100_000),
+    *rows(
+        _SQS, date(2025, 6, 1), "from memory", {"sqs.requests": "0.40"}, unit="request", per=1_000_000, free=1_000_000
+    ),
+    *rows(_SES, date(2025, 6, 1), "from memory", {"ses.attached": "0.12"}, unit="GB"),
     *rows(
         _SES,
         date(2025, 6, 1),

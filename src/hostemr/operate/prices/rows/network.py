@@ -24,6 +24,8 @@ ROWS = (
     *rows(_EC2, date(2025, 6, 1), "from memory", {"traffic.region": "0.02"}, unit="GB"),
     *rows(_ELB, date(2026, 8, 21), "looked up", {"alb.hour": "0.0225"}, unit="hour"),
     *rows(_ELB, date(2026, 8, 21), "looked up", {"alb.lcu": "0.008"}, unit="LCU-hour"),
+    *rows(_ELB, date(2025, 6, 1), "from memory", {"clb.hour": "0.025"}, unit="hour"),
+    *rows(_ELB, date(2025, 6, 1), "from memory", {"clb.processed": "0.008"}, unit="GB"),
     *rows(_WAF, date(2026, 1, 1), "looked up", {"waf.acl": "5", "waf.rule": "1"}, unit="month"),
     *rows(_WAF, date(2026, 1, 1), "looked up", {"waf.requests": "0.60"}, unit="request", per=1_000_000),
     *rows(_ACCELERATOR, date(2026, 8, 21), "looked up", {"accelerator.hour": "0.025"}, unit="hour"),

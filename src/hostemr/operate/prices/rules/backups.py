@@ -19,13 +19,20 @@ from hostemr.operate.references import references
 DAYS = Decimal(365) / 12
 """Days of a month."""
 CLUSTER, FILES, BUCKET = "AWS::RDS::DBCluster", "AWS::EFS::FileSystem", "AWS::S3::Bucket"
+INSTANCE = "AWS::RDS::DBInstance"
 _CENT = Decimal("0.01")
 _DEFAULT_PLAN_DAYS = 35
 """What EFS's automatic backups keep: daily for 35 days (EFS User Guide, "Using AWS Backup")."""
 _OWN_RETENTION = 1
 """Days of continuous backups that a cluster has where nothing else is set (Aurora User Guide)."""
-_SIZES = {CLUSTER: "database_storage_gb", FILES: "files_storage_gb", BUCKET: "bucket_storage_gb"}
-_CHANGES = {CLUSTER: "database_daily_change_percent", FILES: "files_daily_change_percent"}
+_SIZES = {
+    CLUSTER: "database_storage_gb",
+    INSTANCE: "database_storage_gb",
+    FILES: "files_storage_gb",
+    BUCKET: "bucket_storage_gb",
+}
+_DATABASE_CHANGE = "database_daily_change_percent"
+_CHANGES = {CLUSTER: _DATABASE_CHANGE, INSTANCE: _DATABASE_CHANGE, FILES: "files_daily_change_percent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,8 @@ def plan(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
     for one in chosen:
         if one.type == CLUSTER:
             yield from _of_cluster(one, sheet, rules)
+        elif one.type == INSTANCE:
+            yield from _of_instance(one, sheet, rules)
         elif one.type == FILES:
             yield from _of_files(one, sheet, rules)
         elif one.type == BUCKET:
@@ -100,10 +109,20 @@ def restore_tests(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
         size, name = _size(one, sheet), _SIZES.get(one.type)
         if one.type == FILES:
             yield Charge(f"restored of {one.name}", "backup.restored", _rounded(size * tests), name)
+        if one.type == INSTANCE:
+            yield from _restored_instance(one, tests * hours, hours)
         key = {CLUSTER: "aurora.storage", FILES: "efs.standard", BUCKET: "s3.standard"}.get(one.type)
         if key is not None:
             held = _rounded(size * tests * hours / HOURS)
             yield Charge(f"restored copy of {one.name}, {hours} h each", key, held, name)
+
+
+def _restored_instance(one: Resource, all_hours: Decimal, hours: Decimal) -> Iterator[Charge]:
+    """A restored instance, in one zone, for as long as its tests last."""
+    kind, disk = one.get("DBInstanceClass"), one.get("StorageType", default="gp2")
+    what = f"restored copy of {one.name}, {hours} h each"
+    yield Charge(f"{what}: {kind}", f"rds.{kind}", all_hours)
+    yield Charge(f"{what}: storage", f"rds.{disk}", _rounded(one.number("AllocatedStorage") * all_hours / HOURS))
 
 
 def _rule(written: Any) -> _Rule:
@@ -149,6 +168,23 @@ def _of_cluster(one: Resource, sheet: Sheet, rules: list[_Rule]) -> Iterator[Cha
     yield _kept(what, "aurora.backup", _size(one, sheet) * snapshots, one)
 
 
+def beyond_size(one: Resource, sheet: Sheet, days: Decimal) -> Decimal:
+    """GB that backups of so many days of a MySQL instance hold beyond the size of its storage.
+
+    Up to that they are free (RDS pricing). They are incremental (RDS User Guide, "Backup storage").
+    """
+    size = one.number("AllocatedStorage")
+    used = min(_size(one, sheet), size)
+    return max(Decimal(0), used * (1 + _change(one, sheet) * days) - size)
+
+
+def _of_instance(one: Resource, sheet: Sheet, rules: list[_Rule]) -> Iterator[Charge]:
+    """What a plan keeps longer than the instance keeps its own backups, and beyond what is free."""
+    own, longest = one.number("BackupRetentionPeriod", default=1), max(rule.keep for rule in rules)
+    more = beyond_size(one, sheet, max(own, longest)) - beyond_size(one, sheet, own)
+    yield _kept(f"snapshots of {one.name} of up to {longest} days, beyond its size", "rds.backup", more, one)
+
+
 def _of_files(one: Resource, sheet: Sheet, rules: list[_Rule]) -> Iterator[Charge]:
     yield _kept(f"warm backups of {one.name}", "backup.warm", _grown(one, sheet, max(r.warm for r in rules)), one)
     cold = [rule for rule in rules if rule.keep > rule.warm]
@@ -173,6 +209,11 @@ def _copies(one: Resource, sheet: Sheet, rules: list[_Rule]) -> Iterator[Charge]
         snapshots = sum((rule.points(Decimal(0)) * rule.copies for rule in copied), Decimal(0))
         yield _kept(f"{snapshots:.0f} copied snapshots of {one.name}", "aurora.backup", size * snapshots, one)
         sent = size * sum((rule.monthly * rule.copies for rule in copied), Decimal(0))
+    elif one.type == INSTANCE:
+        copies = max(rule.copies for rule in copied)
+        kept = _grown(one, sheet, max(rule.keep for rule in copied)) * copies
+        yield _kept(f"copied snapshots of {one.name}", "rds.backup", kept, one)
+        sent = size * _change(one, sheet) * DAYS * copies
     else:
         copies = max(rule.copies for rule in copied)
         for charge in _of_files(one, sheet, copied) if one.type == FILES else _of_bucket(one, sheet, copied):

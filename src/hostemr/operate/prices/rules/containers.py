@@ -12,6 +12,8 @@ from hostemr.operate.references import references
 _UNITS = 1024
 """A virtual processor is 1,024 units of CPU, a GB 1,024 of memory (ECS, task definition parameters)."""
 _INCLUDED_STORAGE = 20
+_BUILT = "-container-assets-"
+"""Part of the name of the repository that images go to which the CDK builds."""
 
 
 def cluster(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
@@ -35,10 +37,28 @@ def service(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
             tasks = target.number("MinCapacity")
     definition = resource.target("TaskDefinition")
     yield from _tasks(definition, sheet, HOURS * tasks, f"{tasks} tasks", None)
+    yield from _addresses(resource, tasks)
+    yield from _kept_image(definition, resource, sheet)
     busy = sheet.usage.amount("busy_tasks", resource.name)
     hours = sheet.usage.amount("busy_hours", resource.name) * max(Decimal(0), busy - tasks)
     if hours:
         yield from _tasks(definition, sheet, hours, f"busy hours with {busy} tasks", "busy_hours, busy_tasks")
+
+
+def _addresses(resource: Resource, tasks: Decimal) -> Iterator[Charge]:
+    """Tasks with public addresses of their own pay for each, as everything in a VPC does."""
+    if resource.get("NetworkConfiguration", "AwsvpcConfiguration", "AssignPublicIp") == "ENABLED" and tasks:
+        yield Charge(f"public IPv4 addresses of {tasks} tasks", "ipv4", HOURS * tasks)
+
+
+def _kept_image(definition: str | None, resource: Resource, sheet: Sheet) -> Iterator[Charge]:
+    """An image that `cdk deploy` builds lies in the registry of the CDK's bootstrap, which no template of ours shows.
+
+    https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
+    """
+    task = sheet.resources.get(definition or "")
+    if task is not None and any(_BUILT in str(one) for one in items(task.written.get("ContainerDefinitions"), "")):
+        yield sheet.used("image kept in the CDK's registry", "ecr.storage", "image_storage_gb", resource)
 
 
 def schedule(resource: Resource, sheet: Sheet) -> Iterator[Charge]:

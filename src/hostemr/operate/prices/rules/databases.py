@@ -70,12 +70,14 @@ def _single(resource: Resource, sheet: Sheet, kind: str) -> Iterator[Charge]:
         yield Charge("secret of the master user", "secret", Decimal(1))
     # Backups up to the size of the instance are free (RDS pricing).
     days = resource.number("BackupRetentionPeriod", default=1)
-    change = sheet.usage.amount("database_daily_change_percent", resource.name) / 100
-    used = min(sheet.usage.amount("database_storage_gb", resource.name), size)
-    beyond = used * (1 + change * days) - size
+    beyond = backups.beyond_size(resource, sheet, days)
     if days and beyond > 0:
         assumption = "database_storage_gb, database_daily_change_percent"
         yield Charge(f"backups of {days} days beyond its size", "rds.backup", beyond, assumption)
+    if resource.number("MonitoringInterval", default=0):
+        what = "metrics of its system"
+        yield sheet.used(what, "logs.ingested", "enhanced_monitoring_gb", resource)
+        yield sheet.used(f"{what}, kept", "logs.stored", "enhanced_monitoring_gb", resource)
     yield from _exported_logs(resource, sheet)
 
 

@@ -7,6 +7,7 @@ _NETWORK = "free part of a network"
 _PART = "part of a resource that is charged by itself"
 _IDLE = "costs nothing until something runs in it; what runs and what users store is not counted"
 _SETTING = "a setting"
+_BEANSTALK = "Elastic Beanstalk is free; what it makes, its servers and load balancer, is not in the template"
 
 FREE = {
     "AWS::ApplicationAutoScaling::ScalableTarget": _SETTING,
@@ -49,6 +50,9 @@ FREE = {
     "AWS::ECS::TaskDefinition": "counts where a service or a schedule runs it",
     "AWS::EFS::AccessPoint": _PART,
     "AWS::EFS::MountTarget": _PART,
+    "AWS::ElasticBeanstalk::Application": _BEANSTALK,
+    "AWS::ElasticBeanstalk::ApplicationVersion": _BEANSTALK,
+    "AWS::ElasticBeanstalk::Environment": _BEANSTALK,
     "AWS::ElastiCache::User": _PART,
     "AWS::ElastiCache::UserGroup": _PART,
     "AWS::ElasticLoadBalancingV2::Listener": _PART,
@@ -80,10 +84,9 @@ FREE = {
     "AWS::Route53::RecordSet": "counts with its zone; queries to AWS's own endpoints are free",
     "AWS::S3::BucketPolicy": _SETTING,
     "AWS::SES::ConfigurationSet": "counts with what is sent",
-    "AWS::SES::ConfigurationSetEventDestination": _SETTING,
     "AWS::SES::ReceiptRuleSet": "counts with its rules",
-    "AWS::SNS::Subscription": "counts with its topic",
     "AWS::SNS::TopicPolicy": _SETTING,
+    "AWS::SQS::QueuePolicy": _SETTING,
     "AWS::SSM::Document": "documents of one's own are free, on instances of EC2",
     "AWS::SageMaker::Domain": _IDLE,
     "AWS::SageMaker::UserProfile": _IDLE,
@@ -104,6 +107,8 @@ NOTHING_CHARGED = {
     "AWS::EC2::FlowLog": "what it writes counts with its log group",
     "AWS::SSM::Parameter": "parameters of the standard tier are free",
     "AWS::ECS::Cluster": "counts with what runs in it",
+    "AWS::SES::ConfigurationSetEventDestination": "publishes to no topic",
+    "AWS::SNS::Subscription": "counts with its topic",
     "AWS::Logs::MetricFilter": "its metrics count with the alarms that watch them",
 }
 """Types that can be charged: why those cost nothing of which nothing is."""

@@ -13,6 +13,8 @@ from hostemr.operate.prices.sheet import Charge, NotPriced, Resource, Sheet, ite
 _FAST_SECONDS = 30
 """An alarm whose period is no longer is of high resolution, and dearer (CloudWatch pricing)."""
 _ONE = Decimal(1)
+_WEB = frozenset({"http", "https"})
+"""Protocols of subscribers that are web servers."""
 
 
 def alarm(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
@@ -79,19 +81,30 @@ def metric_filter(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
 
 def topic(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
     """AWS::SNS::Topic, with subscribers by e-mail. Functions and queues as subscribers are free."""
-    protocols = {
-        str(one.get("Protocol"))
-        for one in items(resource.get("Subscription"), "Subscription")
-        if isinstance(one, Mapping)
-    } | {
+    protocols = {str(one.get("Protocol")) for one in _inline(resource)} | {
         str(one.properties.get("Protocol"))
         for one in sheet.of_type("AWS::SNS::Subscription")
         if one.target("TopicArn") == resource.name
     }
-    other = protocols - {"email", "email-json", "lambda", "sqs"}
-    yield sheet.used("e-mails", "sns.email", "emails", resource)
+    other = protocols - {"email", "email-json", "lambda", "sqs", *_WEB}
+    # A topic that only a web server hears sends no e-mail.
+    if not protocols or protocols - _WEB:
+        yield sheet.used("e-mails", "sns.email", "emails", resource)
+    if any(one.get("Protocol") in _WEB for one in _inline(resource)):
+        yield sheet.used("delivered by HTTPS", "sns.https", "https_notifications", resource)
     if other:
         raise NotPriced(f"notifications by {', '.join(sorted(other))} are not in the table")
+
+
+def subscription(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
+    """AWS::SNS::Subscription: what a web server is sent, wherever the topic is; all else counts with the topic."""
+    if resource.get("Protocol") in _WEB:
+        yield sheet.used("delivered by HTTPS", "sns.https", "https_notifications", resource)
+
+
+def _inline(topic_: Resource) -> list[Mapping[str, Any]]:
+    """The subscriptions that are written in a topic itself."""
+    return [one for one in items(topic_.get("Subscription"), "Subscription") if isinstance(one, Mapping)]
 
 
 def _queries(resource: Resource) -> Iterator[Mapping[str, Any]]:

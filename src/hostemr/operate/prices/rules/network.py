@@ -54,6 +54,20 @@ def load_balancer(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
         yield Charge(f"public IPv4 addresses in {zones} zones", "ipv4", HOURS * zones)
 
 
+def classic_load_balancer(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
+    """AWS::ElasticLoadBalancing::LoadBalancer: by the hour, and by what goes through it."""
+    yield Charge("classic load balancer", "clb.hour", HOURS)
+    yield sheet.used("traffic through it", "clb.processed", "traffic_out_gb", resource)
+    if resource.get("Scheme", default="internet-facing") != "internet-facing":
+        return
+    yield sheet.used("traffic to the internet", "traffic.out", "traffic_out_gb", resource)
+    zones = len(items(resource.get("Subnets"), "Subnets")) or len(
+        items(resource.get("AvailabilityZones"), "AvailabilityZones")
+    )
+    if zones:
+        yield Charge(f"public IPv4 addresses in {zones} zones", "ipv4", HOURS * zones)
+
+
 def web_acl(resource: Resource, sheet: Sheet) -> Iterator[Charge]:
     """AWS::WAFv2::WebACL with its rules. Managed rule groups of AWS that cost more are told apart."""
     yield Charge("web ACL", "waf.acl", _ONE)

@@ -47,6 +47,7 @@ jdbc_url() {
 }
 
 # version_of IMAGE: a number to compare by, from X.Y.Z or X.Y.Z-rc.N in its tag. Empty for any other tag.
+# %.0f, as the %d of mawk and BusyBox ends at 2147483647.
 version_of() {
     version_tag=${1%%@*}
     version_tag=${version_tag##*/}
@@ -55,7 +56,7 @@ version_of() {
         /^[0-9]+\.[0-9]+\.[0-9]+(-rc(\.[0-9]+)?)?$/ {
             split($0, part, /[.-]/)
             candidate = part[4] == "rc" ? part[5] + 0 : 999
-            printf "%d", ((part[1] * 1000 + part[2]) * 1000 + part[3]) * 1000 + candidate
+            printf "%.0f", ((part[1] * 1000 + part[2]) * 1000 + part[3]) * 1000 + candidate
         }'
 }
 

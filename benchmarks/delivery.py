@@ -1,6 +1,6 @@
 """Measure the delivery of broadcasts, beside other ways of doing it.
 
-`python -m benchmarks.delivery` from the repository's root; see README.md.
+`python -m benchmarks.delivery` from the repository's root; see docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, insert, select, text
 
+from benchmarks.delivery_figures import Figure, median, table
 from benchmarks.smtp_sink import SMTPSink
+from benchmarks.telling import end_cleanly_on_sigterm, progress
+from hostemr.registration.board.audit import AuditLog
 from hostemr.registration.broadcasts.audience import CanarySize
 from hostemr.registration.broadcasts.draft import parse_draft
 from hostemr.registration.broadcasts.store import BroadcastStore
@@ -39,26 +43,6 @@ LETTER = "A security hole was found in OpenEMR and is closed in 7.0.4.\nPlease u
 MARIADB_OPTIONS = ("--innodb-buffer-pool-size=1G", "--innodb-log-file-size=512M")
 ROWS_AT_ONCE = 50_000
 PATIENCE_SECONDS = 1800
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measurement. Recipients a second from the moment of queueing, the freezing included."""
-
-    what: str
-    recipients: int
-    workers: int
-    latency_ms: float
-    per_second: float
-    freeze_seconds: float = 0.0
-    send_seconds: float = 0.0
-    peak_mib: float = 0.0
-    stop_seconds: float | None = None
-
-
-def progress(message: str) -> None:
-    """Tell what is under way, apart from the results."""
-    print(message, file=sys.stderr, flush=True)
 
 
 class Broadcasting:
@@ -87,6 +71,10 @@ class Broadcasting:
             result = connection.execute(text(sql))
             return result.scalar() if result.returns_rows else None
 
+    def connections(self) -> int:
+        """How many the database has."""
+        return int(self.execute("SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE()"))
+
     def wait_until_sent(self) -> None:
         """Raises RuntimeError where it takes too long, or somebody was not sent to."""
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -105,7 +93,8 @@ class Broadcasting:
 
     async def _queue(self) -> float:
         database = Database(load_settings({"DB_CONN_STR": self.url}))
-        store = BroadcastStore(database, canary=CanarySize(0, 1), approvals=0)
+        audit = AuditLog(bytes(32), database.dialect)
+        store = BroadcastStore(database, canary=CanarySize(0, 1), approvals=0, audit=audit)
         draft = parse_draft({"title": "Security release 7.0.4", "contents": LETTER}, 100_000)
         began = time.monotonic()
         await store.queue_at_once(draft, key=str(time.time()))
@@ -208,14 +197,18 @@ def measure_naive(server: PrivateMariaDB, recipients: int, count: int, latency: 
 
 
 @contextmanager
-def real_workers(url: str, count: int, folder: Path, **variables: str) -> Iterator[None]:
+def real_workers(broadcasting: Broadcasting, count: int, folder: Path, **variables: str) -> Iterator[None]:
     """`hostemr worker` processes, as an operator runs them."""
-    environment = {**os.environ, "HOSTEMR_DATABASE_URL": url, "HOSTEMR_LOG_LEVEL": "warning", **variables}
-    started = [
-        subprocess.Popen([sys.executable, "-m", "hostemr", "worker"], env=environment, cwd=folder) for _ in range(count)
-    ]
+    place = {"HOSTEMR_DATABASE_URL": broadcasting.url, "HOSTEMR_LOG_LEVEL": "warning"}
+    started: list[subprocess.Popen[bytes]] = []
     try:
-        time.sleep(4)
+        for _ in range(count):
+            before, command = broadcasting.connections(), [sys.executable, "-m", "hostemr", "worker"]
+            started.append(subprocess.Popen(command, env={**os.environ, **place, **variables}, cwd=folder))
+            # Its start is not to be measured, however busy the machine is.
+            while broadcasting.connections() <= before and started[-1].poll() is None:
+                time.sleep(0.1)
+        time.sleep(1.5)
         yield
     finally:
         for process in started:
@@ -235,7 +228,7 @@ def measure_ses(server: PrivateMariaDB, recipients: int, count: int, folder: Pat
             "HOSTEMR_AWS_ACCESS_KEY_ID": "AKIATEST",
             "HOSTEMR_AWS_SECRET_ACCESS_KEY": "secret",
         }
-        with real_workers(broadcasting.url, count, folder, **variables):
+        with real_workers(broadcasting, count, folder, **variables):
             frozen = broadcasting.queue()
             began = time.monotonic()
             broadcasting.wait_until_sent()
@@ -253,7 +246,7 @@ def measure_smtp(server: PrivateMariaDB, recipients: int, count: int, folder: Pa
             "HOSTEMR_SMTP_PORT": str(sink.port),
             "HOSTEMR_SMTP_SECURITY": "none",
         }
-        with real_workers(broadcasting.url, count, folder, **variables):
+        with real_workers(broadcasting, count, folder, **variables):
             frozen = broadcasting.queue()
             began = time.monotonic()
             broadcasting.wait_until_sent()
@@ -296,64 +289,66 @@ def measure_mailman(recipients: int, folder: Path) -> Figure:
     return Figure("Mailman 3, SMTP", recipients, 1, 0.0, recipients / done["seconds"], 0.0, done["seconds"])
 
 
-def table(figures: list[Figure]) -> str:
-    """The figures as Markdown."""
-    lines = [
-        "| what | recipients | workers | latency | recipients/s | frozen in | sent in | peak MiB of a worker |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {f.what} | {f.recipients:,} | {f.workers} | {f.latency_ms:.0f} ms | **{f.per_second:,.0f}** "
-        f"| {f.freeze_seconds:.2f} s | {f.send_seconds:.1f} s | {f.peak_mib:.0f} |"
-        for f in figures
-    ]
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class Job:
+    """Something to measure, in the first `rounds` rounds."""
+
+    measure: Callable[[], Figure]
+    rounds: int
 
 
-def median(figures: list[Figure]) -> Figure:
-    """The one in the middle, by speed."""
-    return sorted(figures, key=lambda figure: figure.per_second)[len(figures) // 2]
-
-
-Note = Callable[[list[Figure]], None]
 PARTS = ("pipeline", "naive", "ses", "smtp", "mailman", "stop")
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.delivery", description=__doc__)
     parser.add_argument("--sizes", nargs="*", type=int, default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--workers", nargs="*", type=int, default=[1, 2, 4])
     parser.add_argument("--latencies", nargs="*", type=float, default=[0.0, 0.05], help="of the provider, in seconds")
     parser.add_argument("--rounds", type=int, default=3, help="of what has at most 20,000 recipients; medians")
+    parser.add_argument("--row-by-row", type=int, default=5_000, help="recipients of that queue [%(default)s]")
+    parser.add_argument("--over-ses", type=int, default=20_000, help="recipients over HTTP [%(default)s]")
+    parser.add_argument("--over-smtp", type=int, default=10_000, help="recipients over SMTP [%(default)s]")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--json", type=Path, help="also write every figure to this file")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def run_pipeline(options: argparse.Namespace, server: PrivateMariaDB, note: Note) -> None:
-    """Every size, latency and number of workers; a million, which takes minutes, with one worker for each core."""
-    for recipients in options.sizes:
-        counts = options.workers if recipients <= 100_000 else [2]
-        rounds = options.rounds if recipients <= 20_000 else 1
-        for latency in options.latencies:
-            for count in counts:
-                note([measure_pipeline(server, recipients, count, latency) for _ in range(rounds)])
+def jobs_of(options: argparse.Namespace, server: PrivateMariaDB, folder: Path) -> list[Job]:
+    """What to measure. A million, which takes minutes, is sent with one worker for each core alone."""
+    jobs: list[Job] = []
 
+    def add(measure: Callable[..., Figure], *arguments: object, rounds: int = options.rounds) -> None:
+        jobs.append(Job(partial(measure, *arguments), rounds))
 
-def run_others(options: argparse.Namespace, server: PrivateMariaDB, folder: Path, note: Note) -> None:
-    """Row by row, through SES's API, and over SMTP."""
-    rounds = range(options.rounds)
-    if "naive" in options.only:
-        for latency in options.latencies:
-            note([measure_naive(server, 5_000, 2, latency) for _ in rounds])
-    if "ses" in options.only:
-        note([measure_ses(server, 20_000, 2, folder) for _ in rounds])
+    # Who is compared with whom lies side by side.
+    for latency in options.latencies:
+        for recipients in options.sizes if "pipeline" in options.only else ():
+            for count in options.workers if recipients <= 100_000 else [2]:
+                rounds = options.rounds if recipients <= 20_000 else 1
+                add(measure_pipeline, server, recipients, count, latency, rounds=rounds)
+        if "naive" in options.only:
+            add(measure_naive, server, options.row_by_row, 2, latency)
     if "smtp" in options.only:
-        note([measure_smtp(server, 10_000, 2, folder) for _ in rounds])
-        note([measure_post_office(server, 10_000, folder) for _ in rounds])
+        add(measure_smtp, server, options.over_smtp, 2, folder)
+        add(measure_post_office, server, options.over_smtp, folder)
+    if "ses" in options.only:
+        add(measure_ses, server, options.over_ses, 2, folder)
     if "mailman" in options.only:
-        note([measure_mailman(500, folder)])
+        add(measure_mailman, 500, folder, rounds=1)
+    return jobs
+
+
+def run_jobs(jobs: list[Job]) -> list[list[Figure]]:
+    """The figures of each job, one a round; in a round, the jobs take turns."""
+    found: list[list[Figure]] = [[] for _ in jobs]
+    for number in range(max((job.rounds for job in jobs), default=0)):
+        for job, figures in zip(jobs, found, strict=True):
+            if number < job.rounds:
+                figures.append(job.measure())
+                progress(f"round {number + 1} of {job.rounds}: {table(figures[-1:]).splitlines()[-1]}")
+    return found
 
 
 def main() -> int:
@@ -362,22 +357,16 @@ def main() -> int:
     if not mariadb.installed():
         progress("The delivery benchmark needs mariadb-server-core, which this machine lacks.")
         return 2
-    figures: list[Figure] = []
-
-    def note(measured: list[Figure]) -> None:
-        figures.append(median(measured))
-        progress(table(figures[-1:]).splitlines()[-1])
-
+    end_cleanly_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="hostemr-benchmark-") as name, PrivateMariaDB(*MARIADB_OPTIONS) as server:
-        if "pipeline" in options.only:
-            run_pipeline(options, server, note)
-        run_others(options, server, Path(name), note)
-        print(table(figures))
+        found = run_jobs(jobs_of(options, server, Path(name)))
+        print(table([median(figures) for figures in found]))
         for latency in options.latencies if "stop" in options.only else ():
             seconds = [measure_stop(server, 100_000, 2, latency) for _ in range(options.rounds)]
             print(f"\nA pause took effect after {statistics.median(seconds):.3f} s at {latency * 1000:.0f} ms.")
     if options.json:
-        options.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+        rounds = [[asdict(figure) for figure in figures] for figures in found]
+        options.json.write_text(json.dumps(rounds, indent=2) + "\n")
     return 0
 
 

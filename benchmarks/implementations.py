@@ -27,7 +27,7 @@ HOSTEMR_SETTINGS: dict[str, str] = {
 }
 HOSTEMR_ROWS = "SELECT COUNT(*) FROM subscriber"
 
-# What serves the Flask service fastest on one core; README.md has the alternatives tried.
+# What serves the Flask service fastest on one core; docs/benchmarks.md has the alternatives tried.
 GUNICORN_OPTIONS = ("--worker-class=gthread", "--workers=1", "--threads=8")
 
 

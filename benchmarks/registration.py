@@ -1,6 +1,6 @@
 """Measure the registration service beside a Flask service and the bare ceiling, in interleaved rounds.
 
-`python -m benchmarks.registration` from the repository's root; see README.md.
+`python -m benchmarks.registration` from the repository's root; see docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -22,16 +21,12 @@ from benchmarks.machine import Cores, TooFewCoresError, claim_cores, describe
 from benchmarks.results import Sessions, as_json, render
 from benchmarks.server import ServerError
 from benchmarks.session import Session, run_session
+from benchmarks.telling import end_cleanly_on_sigterm, progress
 from benchmarks.wrk import LoadGenerator, missing_programs
 from tests.peers import mariadb
 
 DATABASES = ("sqlite", "mariadb")
 KNOWN_ADDRESSES = 3000
-
-
-def progress(text: str) -> None:
-    """Tell what is under way, apart from the results."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -94,8 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     implementations = all_implementations(tuple(options.gunicorn.split()))
     chosen = [implementation for name, implementation in implementations.items() if name in options.only]
     start = time.monotonic()
-    # By default the signal would leave MariaDB and the servers running.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    end_cleanly_on_sigterm()
     try:
         cores = claim_cores()
         with tempfile.TemporaryDirectory(prefix="hostemr-benchmark-") as name:

@@ -1,6 +1,6 @@
 """Measure `hostemr plan openemr` beside other CDK apps of the same size, each as a whole process.
 
-`python -m benchmarks.synthesis` from the repository's root; see README.md.
+`python -m benchmarks.synthesis` from the repository's root; see docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import Any
 # Chooses the Node.js that every row runs on: JSII_NODE is set when this is imported.
 import hostemr.stacks  # noqa: F401
 from benchmarks.machine import processor
+from benchmarks.telling import end_cleanly_on_sigterm, progress
 
 OURS = "hostemr plan"
 FLOOR = "floor"
@@ -94,11 +95,6 @@ class Run:
 
 class RowError(Exception):
     """A row failed, or is not what it says."""
-
-
-def progress(message: str) -> None:
-    """Tell what is under way, apart from the results."""
-    print(message, file=sys.stderr, flush=True)
 
 
 def base_environment() -> dict[str, str]:
@@ -314,7 +310,7 @@ def facts() -> dict[str, str | float]:
     }
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.synthesis", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="of each row, after one that is not measured")
@@ -327,7 +323,7 @@ def parse_arguments() -> argparse.Namespace:
         help="interpreters that have what it needs, a row each: its own pins, another aws-cdk-lib",
     )
     parser.add_argument("--json", type=Path, help="also write every figure to this file")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.runs < 1:
         parser.error(f"--runs is {options.runs}, which measures nothing: give 1 or more")
     if (options.peer is None) != (not options.peer_python):
@@ -338,6 +334,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Run the benchmark; the exit code."""
     options = parse_arguments()
+    end_cleanly_on_sigterm()
     rows = our_rows(Path(__file__).resolve().parents[1])
     # A venv's python is a symbolic link that must not be followed: by its place it knows its packages.
     rows += [peer_row(options.peer.resolve(), python.absolute()) for python in options.peer_python]

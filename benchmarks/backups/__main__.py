@@ -1,6 +1,6 @@
 """Measure backup and restore of one clinic, hostemr's agent beside the plain tools driven by hand.
 
-`make bench-backups`, or `python -m benchmarks.backups` from the repository's root; see benchmarks/README.md.
+`make bench-backups`, or `python -m benchmarks.backups` from the repository's root; see docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from benchmarks.backups.measuring import RunError
 from benchmarks.backups.rows import ROWS, Row, Run, Server
 from benchmarks.backups.s3 import RcloneS3, S3Error
 from benchmarks.machine import processor
+from benchmarks.telling import progress
 from hostemr.host.space import shares_blocks
 from tests.host.machine import Machine
 from tests.peers.mariadb import find_program
@@ -43,11 +44,6 @@ PROGRAMS = {
     "gpg": "gnupg",
     "aws": "awscli",
 }
-
-
-def progress(message: str) -> None:
-    """Tell what is under way, apart from the results."""
-    print(message, file=sys.stderr, flush=True)
 
 
 def make_template(folder: Path, disk: Path, megabytes: int) -> Path:
@@ -149,7 +145,7 @@ def facts(disk: Path, options: argparse.Namespace, template: Path) -> dict[str, 
     }
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.backups", description=__doc__)
     parser.add_argument("--megabytes", type=int, default=1024, help="of tables, and of documents [%(default)s]")
@@ -158,7 +154,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="on the disk [%(default)s]")
     parser.add_argument("--rclone", type=Path, help="the program, 1.65 or newer [what PATH or the venv has]")
     parser.add_argument("--json", type=Path, help="also write every figure to this file")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.megabytes < 8 or options.rounds < 1:
         parser.error("--megabytes has to be 8 or more, --rounds 1 or more")
     beside = Path(sys.executable).parent / "rclone"

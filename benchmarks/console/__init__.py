@@ -1,0 +1,1 @@
+"""How fast the board's console answers on a database of a million registrations."""

@@ -188,6 +188,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings-openemr.md": partial(deployment_markdown, "openemr"),
     "settings-openmrs.md": partial(deployment_markdown, "openmrs"),
     "settings-express-plus.md": partial(deployment_markdown, "express-plus"),
+    "settings-registration.md": partial(deployment_markdown, "registration"),
     "host.md": host_markdown,
     "checks.md": checks_markdown,
     "prices.md": prices_markdown,

@@ -23,7 +23,8 @@ from statistics import median
 from benchmarks.backups.measuring import cpu_seconds
 from benchmarks.machine import TooFewCoresError, claim_cores
 from benchmarks.telling import end_cleanly_on_sigterm, progress
-from tests.peers.mariadb import find_program, free_port
+from tests.peers.loopback import free_port
+from tests.peers.mariadb import find_program
 
 OURS = "hostemr load"
 PAGE_BYTES = 2048

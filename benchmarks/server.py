@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.implementations import COUNT_PATH, Implementation
 from benchmarks.machine import TICKS_PER_SECOND
-from tests.peers.mariadb import free_port
+from tests.peers.loopback import free_port
 
 START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 15

@@ -18,7 +18,7 @@ import boto3
 from botocore.exceptions import BotoCoreError
 
 from benchmarks.backups.measuring import cpu_seconds
-from tests.peers.mariadb import free_port
+from tests.peers.loopback import free_port
 
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 START_SECONDS = 30

@@ -30,7 +30,8 @@ from hostemr.host.compose import (
     installation_environment,
 )
 from hostemr.host.configuration import Configuration, parse
-from tests.peers.mariadb import PrivateMariaDB, find_program, free_port
+from tests.peers.loopback import free_port
+from tests.peers.mariadb import PrivateMariaDB, find_program
 
 GIBIBYTE = 1024**3
 MEBIBYTE = 1024**2

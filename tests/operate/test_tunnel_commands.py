@@ -38,7 +38,7 @@ from tests.operate.reach.deployment import (
     started,
     task,
 )
-from tests.peers import mariadb
+from tests.peers import loopback, mariadb
 from tests.peers.certificates import self_signed
 from tests.peers.mariadb import PrivateMariaDB
 
@@ -269,7 +269,7 @@ class TestInTheWay:
         assert not aws.asked
 
     def test_the_database_that_does_not_answer_is_told_after_the_patience(self, aws: StandIn, plugin: Path) -> None:
-        (plugin / "database").write_text(str(mariadb.free_port()))
+        (plugin / "database").write_text(str(loopback.free_port()))
         began = time.monotonic()
         with pytest.raises(OutsideWorldError, match="the database did not answer within 1 seconds") as told:
             _run("--port", "0", "--wait", "1")

@@ -20,6 +20,7 @@ from typing import Self
 
 import pymysql
 
+from tests.peers.loopback import free_port
 from tests.stacks.shared import FOLDER, shared
 
 START_TIMEOUT_SECONDS = 60
@@ -30,14 +31,6 @@ MEMORY_BYTES = 4 * 2**30
 def find_program(name: str) -> str | None:
     """The path of a server program, looking into the sbin folders that a user's PATH may lack."""
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
-
-
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nothing listens on at the moment of the call."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def installed() -> bool:

@@ -19,7 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.peers.mariadb import find_program, free_port
+from tests.peers.loopback import free_port
+from tests.peers.mariadb import find_program
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "src/hostemr/stacks/containers/openmrs"
 TIMEOUT_SECONDS = 10

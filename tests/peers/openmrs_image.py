@@ -13,7 +13,8 @@ from pathlib import Path
 
 from hostemr.deployment.openmrs import OPENMRS
 from hostemr.stacks.programs import program_parts, program_text
-from tests.peers.mariadb import PrivateMariaDB, free_port
+from tests.peers.loopback import free_port
+from tests.peers.mariadb import PrivateMariaDB
 from tests.peers.openemr_image import SCRIPTS, STOP_BEFORE_A_LINE, kill_session, kill_when_stopped, start_session
 from tests.stacks.containers.authority import Authority
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.peers.mariadb import find_program, free_port
+from tests.peers.loopback import free_port
+from tests.peers.mariadb import find_program
 
 START_TIMEOUT_SECONDS = 20
 # Debian's redis-tools has the server under this name; what it does depends on the name it is called by. The package

@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from hostemr.host.aws import Aws
 from hostemr.host.programs import ProgramFailed, Programs
+from tests.peers.loopback import free_port
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
 REGION = "us-east-1"
@@ -37,7 +38,7 @@ class PrivateS3:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
@@ -138,13 +139,6 @@ class QuickAws(Aws):
 def missing_programs(*names: str) -> list[str]:
     """Those of the programs that are not installed."""
     return [name for name in names if shutil.which(name, path="/usr/local/bin:/usr/bin:/bin") is None]
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -32,7 +32,8 @@ from typing import Any, Self, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
-from tests.peers.mariadb import find_program, free_port
+from tests.peers.loopback import free_port
+from tests.peers.mariadb import find_program
 
 ROOT = Path(__file__).parents[2]
 FAULTS = {

@@ -17,7 +17,7 @@ import pytest
 
 from hostemr.registration.environment import load_settings
 from tests.conftest import NOT_HERE
-from tests.peers import mariadb
+from tests.peers import loopback, mariadb
 from tests.peers.ses import FakeSES
 from tests.registration.container import ROOT, Image, our_dockerfile, why_not
 from tests.registration.dockerfile import Context, exec_form, read_dockerfile, sources
@@ -161,7 +161,7 @@ def test_the_image_lives_its_life_as_a_user_who_can_write_nothing_but_tmp(
     image: Image, database: RDS, temporary: Callable[[], Path], tmp_path: Path
 ) -> None:
     before = written(image.tree)
-    port = str(mariadb.free_port())
+    port = str(loopback.free_port())
     told = database.service("product_registration", NAMES[0])
     done = image.run(
         *("hostemr", "registration", "prepare-database"),

@@ -18,7 +18,7 @@ from hostemr.registration.database import Database
 from hostemr.registration.database_tls import MOST_BYTES, database_tls, with_authority
 from hostemr.registration.environment import load_settings
 from hostemr.registration.settings import RegistrationSettings
-from tests.peers import mariadb
+from tests.peers import loopback
 from tests.peers.certificates import self_signed
 from tests.peers.preloaded import hostemr
 from tests.registration.prepared_database import certificates_of
@@ -124,7 +124,7 @@ def test_a_server_that_nobody_vouches_for_gives_no_bundle(bundles: Bundles) -> N
 def test_a_start_without_the_bundle_exits_with_3_and_one_line(tmp_path: Path, verb: str) -> None:
     told = {
         "HOSTEMR_DATABASE_URL": "mysql://127.0.0.1/registration",
-        "HOSTEMR_DATABASE_CA_URL": f"https://127.0.0.1:{mariadb.free_port()}/bundle.pem",
+        "HOSTEMR_DATABASE_CA_URL": f"https://127.0.0.1:{loopback.free_port()}/bundle.pem",
     }
     done = hostemr(verb, folder=tmp_path, **told)
     assert done.returncode == 3

@@ -15,7 +15,7 @@ from hostemr.errors import OutsideWorldError, SettingsError
 from hostemr.registration.environment import load_settings
 from hostemr.registration.health_check import check_server, check_worker, longest_silence, place_of
 from hostemr.registration.heartbeat import SECONDS_BETWEEN, Heartbeat, silent_seconds
-from tests.peers import mariadb
+from tests.peers import loopback
 from tests.peers.preloaded import PreloadedServer, hostemr
 from tests.peers.rude import always, rude
 from tests.peers.server import clean_environment
@@ -34,7 +34,7 @@ def test_a_server_that_answers_is_alive_also_without_its_database(tmp_path: Path
     ("host", "asked"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")]
 )
 def test_nothing_that_answers_is_told_with_the_place_that_was_asked(host: str, asked: str) -> None:
-    port = str(mariadb.free_port())
+    port = str(loopback.free_port())
     with pytest.raises(OutsideWorldError) as caught:
         check_server(place_of({"HOSTEMR_HOST": host, "HOSTEMR_PORT": port}))
     assert caught.value.message == f"Nothing answers at http://{asked}:{port}/healthz."

@@ -14,7 +14,7 @@ import pytest
 
 from hostemr.errors import SettingsError
 from hostemr.registration.preparation import load_preparation
-from tests.peers import mariadb
+from tests.peers import loopback, mariadb
 from tests.peers.certificates import self_signed
 from tests.peers.preloaded import PreloadedServer, hostemr
 from tests.registration.prepared_database import (
@@ -296,7 +296,7 @@ def test_a_database_that_is_not_there_yet_is_waited_for_as_long_as_the_task_may_
     server: RDS, database: Callable[[], str], tmp_path: Path
 ) -> None:
     told = server.task(database(), A) | {
-        "HOSTEMR_DATABASE_URL": f"mysql://127.0.0.1:{mariadb.free_port()}/registration",
+        "HOSTEMR_DATABASE_URL": f"mysql://127.0.0.1:{loopback.free_port()}/registration",
         "SETUP_TIMEOUT_SECONDS": "2",
     }
     done = prepare(tmp_path, told)

@@ -21,7 +21,7 @@ import httpx
 import pytest
 from cryptography import x509
 
-from tests.peers import mariadb
+from tests.peers import loopback, mariadb
 from tests.peers.certificates import self_signed
 from tests.peers.mariadb import PrivateMariaDB
 from tests.peers.preloaded import PreloadedServer
@@ -233,7 +233,7 @@ def test_places_that_cannot_be_written_are_told_and_exit_with_2(tmp_path: Path, 
 
 def test_a_database_that_cannot_be_reached_exits_with_3(tmp_path: Path) -> None:
     done = serve_and_fail(
-        tmp_path, "--port", "0", DB_CONN_STR=f"mysql+pymysql://user:hunter2@127.0.0.1:{mariadb.free_port()}/x"
+        tmp_path, "--port", "0", DB_CONN_STR=f"mysql+pymysql://user:hunter2@127.0.0.1:{loopback.free_port()}/x"
     )
     assert done.returncode == 3
     assert "error: The database cannot be reached" in done.stderr

@@ -15,7 +15,7 @@ import pytest
 from hostemr.host.engines import Damaged, Engine, EngineFailed, NothingStored, WrongPassphrase, closest
 from tests.host.engines import trees
 from tests.host.engines.stores import PASSPHRASE, Store
-from tests.peers.mariadb import free_port
+from tests.peers.loopback import free_port
 from tests.peers.s3 import PrivateS3
 
 pytestmark = pytest.mark.real

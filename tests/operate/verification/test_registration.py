@@ -23,7 +23,8 @@ from hostemr.operate.verify import REGISTRATION, Question, verify
 from hostemr.operate.verify_commands import verify as verify_command
 from tests.operate.verification.asking import Person, failing, ignored, outcomes, states
 from tests.peers.certificates import self_signed
-from tests.peers.mariadb import find_program, free_port
+from tests.peers.loopback import free_port
+from tests.peers.mariadb import find_program
 from tests.peers.nginx import installed, private_folder, until
 from tests.peers.openemr_stand_in import HEADERS, Answer, Request, Served, data, redirect
 from tests.peers.server import ServerProcess

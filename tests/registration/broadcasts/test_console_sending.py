@@ -16,7 +16,7 @@ from hostemr.registration.broadcasts.draft import parse_draft
 from hostemr.registration.broadcasts.store import BroadcastStore
 from hostemr.registration.schema import broadcast, chunk, delivery
 from tests.fakes.delivery import Clock, FakeSender, exhaust, new_worker
-from tests.peers.mariadb import free_port
+from tests.peers.loopback import free_port
 from tests.peers.ses import FakeSES
 from tests.registration.broadcasts.test_api import register_many
 from tests.registration.conftest import NewService, Service

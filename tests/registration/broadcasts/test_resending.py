@@ -151,11 +151,12 @@ async def test_whom_a_cancelled_one_may_still_reach_is_waited_for(
     service: Service, state: str, due_in: int | None, *, again: bool
 ) -> None:
     await register_many(service, 3)
-    store, clock = store_of(service), Clock()
+    clock = Clock()
+    store = store_of(service, clock)
     name = await approved(store)
     await store.queue(name, ANNA)
     await store.cancel(name, ANNA)
-    due = None if due_in is None else datetime.now(UTC) + timedelta(seconds=due_in)
+    due = None if due_in is None else clock() + timedelta(seconds=due_in)
 
     def change(connection: Connection) -> None:
         connection.execute(update(chunk).values(state=state, due_at=due))

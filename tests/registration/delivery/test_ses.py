@@ -15,7 +15,7 @@ from hostemr.registration.delivery.sender import Letter, Outcome, Quota, Recipie
 from hostemr.registration.delivery.ses import SESSender
 from hostemr.registration.delivery.ses_errors import ENTRY
 from hostemr.registration.links import UNSUBSCRIBE_PLACEHOLDER
-from tests.peers.mariadb import free_port
+from tests.peers.loopback import free_port
 from tests.peers.ses import FakeSES
 
 pytestmark = pytest.mark.anyio

@@ -26,7 +26,7 @@ from hostemr.registration.delivery.sender import Outcome, Quota, Recipient, Send
 from hostemr.registration.delivery.smtp import SMTPSender
 from hostemr.registration.delivery.smtp_server import SMTPServer
 from tests.peers.certificates import self_signed
-from tests.peers.mariadb import free_port
+from tests.peers.loopback import free_port
 from tests.peers.smtp import PrivateExim, SMTPPeer
 from tests.registration.delivery.sender_contract import (
     BASE_URL,

@@ -18,7 +18,7 @@ from botocore.credentials import Credentials
 from moto.iam.models import iam_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
-from tests.peers.mariadb import free_port
+from tests.peers.loopback import free_port
 from tests.stacks.functions.fake_aws import Fake, refusal
 
 ACCOUNT = "123456789012"

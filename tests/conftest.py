@@ -27,7 +27,8 @@ hypothesis.settings.load_profile("shared processors")
 def pytest_configure(config: pytest.Config) -> None:
     """A folder for the results that the processes of this run share; workers inherit the variables."""
     if SHARED_FOLDER not in os.environ:
-        folder = tempfile.TemporaryDirectory(prefix="hostemr-tests-")
+        # A Node.js that ends together with the run may still be writing there what it has compiled.
+        folder = tempfile.TemporaryDirectory(prefix="hostemr-tests-", ignore_cleanup_errors=True)
         os.environ[SHARED_FOLDER] = folder.name
         # The CDK, compiled once, and not by each of some fifty processes of Node.js: a tenth of what their start costs.
         compiled = os.environ.setdefault(NODE_COMPILED, str(Path(folder.name) / "node"))

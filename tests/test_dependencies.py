@@ -82,7 +82,10 @@ def licence_of(package: Distribution) -> str:
 
 
 def compatible(expression: str) -> bool:
-    """Whether an expression without brackets can be met: all of its ANDs, one of its ORs."""
+    """Whether an expression can be met: all of its ANDs, one of its ORs, what stands in brackets first."""
+    while brackets := re.search(r"\(([^()]*)\)", expression):
+        within = "MIT" if compatible(brackets[1]) else "not compatible"
+        expression = expression[: brackets.start()] + within + expression[brackets.end() :]
     return any(all(part in COMPATIBLE for part in choice.split(" AND ")) for choice in expression.split(" OR "))
 
 
@@ -173,6 +176,8 @@ def test_a_licence_that_does_not_go_along_is_seen(expression: str) -> None:
 
 def test_one_of_two_licences_to_choose_from_is_enough() -> None:
     assert compatible("LicenseRef-Commercial OR MIT AND PSF-2.0")
+    assert compatible("MPL-2.0 AND (LicenseRef-Commercial OR (Apache-2.0 AND MIT))")
+    assert not compatible("MPL-2.0 AND (LicenseRef-Commercial AND MIT)")
 
 
 def test_the_image_of_the_service_has_nothing_that_may_not_be_handed_on() -> None:

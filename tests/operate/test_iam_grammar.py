@@ -47,6 +47,12 @@ def found(*statements: Any, **sections: Any) -> list[tuple[int, str, str]]:
             "ecs:DescribeTasks",
             "knows no condition key ecs:TaskArn",
         ),
+        # Ours: SES would have denied every broadcast.
+        (
+            allow(["ses:SendEmail", "ses:SendBulkEmail"], "*", {"StringEquals": {"ses:FromAddress": "a@example.org"}}),
+            "ses:SendBulkEmail",
+            "knows no condition key ses:FromAddress",
+        ),
     ],
 )
 def test_a_statement_that_was_wrong_in_the_field_is_found(statement: Any, action: str, problem: str) -> None:

@@ -220,6 +220,12 @@ BROKEN: dict[str, tuple[Callable[[Templates], bool], Callable[[Stacks], object]]
         own.mail_is_sent_under_one_name,
         lambda stacks: _policy(stacks["service"], "SendMail")[0].update(Condition={}),
     ),
+    "any sender of many": (
+        own.mail_is_sent_under_one_name,
+        lambda stacks: _policy(stacks["service"], "SendMail").append(
+            {"Effect": "Allow", "Action": "ses:SendBulkTemplatedEmail", "Resource": "*"}
+        ),
+    ),
     "any identity": (
         own.mail_is_sent_under_one_name,
         lambda stacks: _policy(stacks["service"], "SendMail")[0].update(Resource="*"),

@@ -212,14 +212,17 @@ class TestRights:
         assert check_statements(default) == check_statements(everything) == []
 
     def test_the_service_sends_under_one_name_and_confirms_one_subscription(self, default: Template) -> None:
-        send, account, confirm = policies_of(default, "TaskRole")
-        assert send["Action"] == ["ses:SendEmail", "ses:SendBulkEmail"]
+        send, bulk, account, confirm = policies_of(default, "TaskRole")
+        assert send["Action"] == ["ses:SendEmail", "ses:SendBulkTemplatedEmail"]
+        # This one knows no sender, and would allow nothing under a condition on it.
+        assert (bulk["Action"], "Condition" in bulk, bulk["Resource"]) == ("ses:SendBulkEmail", False, send["Resource"])
         assert send["Condition"] == {"StringEquals": {"ses:FromAddress": "noreply@open-emr.org"}}
         where = "arn:aws:ses:us-east-1:{AWS::AccountId}"
         assert rendered(send["Resource"], default) == [
             f"{where}:identity/open-emr.org",
             f"{where}:identity/noreply@open-emr.org",
             f"{where}:configuration-set/registration-mail",
+            f"{where}:template/*",
         ]
         # How fast the account may send is asked of no resource.
         assert (account["Action"], account["Resource"]) == (["ses:GetAccount"], "*")

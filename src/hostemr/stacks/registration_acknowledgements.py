@@ -133,10 +133,11 @@ OF_REGISTRATION: tuple[Acknowledgement, ...] = (
     _as_elsewhere(evidence.exec_statements_are_the_documented_ones, "service/Tasks/Exec"),
     _as_elsewhere(evidence.only_the_registry_token_is_for_everything, "service/Tasks/PullAndLog"),
     Acknowledgement(
-        rules=(EVERYTHING,),
+        rules=(EVERYTHING, r"AwsSolutions-IAM5[/^Resource::.*:ses:.*:template/\*$/]"),
         paths=("service/Tasks/SendMail",),
-        reason="ses:GetAccount, which answers how fast the account may send, knows no resource. Sending is bound to "
-        "one identity, one configuration set and one sender.",
+        reason="ses:GetAccount, which answers how fast the account may send, knows no resource. A bulk call asks for "
+        "a right on a template, and its own has no name. Sending is bound to one identity, one configuration set and "
+        "one sender.",
         evidence=own.mail_is_sent_under_one_name,
     ),
     Acknowledgement(

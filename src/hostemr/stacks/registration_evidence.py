@@ -93,14 +93,18 @@ def only_https_is_open_to_the_world(templates: Templates) -> bool:
 
 
 def mail_is_sent_under_one_name(templates: Templates) -> bool:
-    """Whatever may send mail names an identity and a set, and may use one sender."""
-    senders = [
-        statement
-        for _, policy in templates.of("AWS::IAM::ManagedPolicy")
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-        if any(action.startswith("ses:Send") for action in as_list(statement["Action"]))
-    ]
-    named = all(
-        "*" not in json.dumps(one["Resource"]) and "ses:FromAddress" in str(one["Condition"]) for one in senders
-    )
-    return len(senders) == 1 and named and evidence.actions_for_everything(templates, "SendMail") == {"ses:GetAccount"}
+    """Whatever may send mail names an identity and a set, and may use one sender.
+
+    The action SendBulkEmail knows no sender; what it sends is checked under SendBulkTemplatedEmail besides.
+    """
+    free: set[str] = set()
+    bound: set[str] = set()
+    for _, policy in templates.of("AWS::IAM::ManagedPolicy"):
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            sending = {action for action in as_list(statement["Action"]) if action.startswith("ses:Send")}
+            (bound if "ses:FromAddress" in str(statement.get("Condition")) else free).update(sending)
+            places = [json.dumps(one).replace(":template/*", "") for one in as_list(statement["Resource"])]
+            if sending and any("*" in one for one in places):
+                return False
+    everywhere = evidence.actions_for_everything(templates, "SendMail")
+    return "ses:SendBulkTemplatedEmail" in bound and free == {"ses:SendBulkEmail"} and everywhere == {"ses:GetAccount"}

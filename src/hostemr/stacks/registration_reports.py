@@ -58,6 +58,15 @@ class Reports:
         return [arn("ses", f"identity/{name}", region=self.region) for name in names]
 
     @property
+    def templates_arn(self) -> str:
+        """Whatever templates there are: each bulk call asks for a right on one, and what it sends has no name.
+
+        Its template comes within the call, so the account needs to keep none.
+        https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsimpleemailservicev2.html
+        """
+        return arn("ses", "template/*", region=self.region)
+
+    @property
     def topic_arn(self) -> str:
         """The topic of what became of the mail."""
         return arn("sns", topic_name(self.configuration_set), region=self.region)

@@ -95,16 +95,20 @@ class RegistrationTasks(Construct):
     def _task_policies(self) -> list[str]:
         """What the service itself calls: SES, under its one sender's name, and SNS to confirm the subscription."""
         settings, reports = self._settings, self._reports
+        sending = [*reports.identity_arns, reports.configuration_set_arn, reports.templates_arn]
         policies = [
             policy(
                 self,
                 "SendMail",
+                # SendBulkEmail, the call, is checked under two actions, and of the two only the older one knows who
+                # the sender is: a condition on the newer one would let nothing through at all.
                 statement(
                     "ses:SendEmail",
-                    "ses:SendBulkEmail",
-                    on=[*reports.identity_arns, reports.configuration_set_arn],
+                    "ses:SendBulkTemplatedEmail",
+                    on=sending,
                     when={"StringEquals": {"ses:FromAddress": settings.mail_from}},
                 ),
+                statement("ses:SendBulkEmail", on=sending),
                 # It takes no resource, and answers how fast the account may send.
                 statement("ses:GetAccount", on="*"),
                 statement("sns:ConfirmSubscription", on=reports.topic_arn),

@@ -106,8 +106,8 @@ class Store:
 
     @property
     def several_uploads(self) -> int:
-        """Bytes that take some objects."""
-        return 24_000_000 if self.kind == "restic" else 8_000_000
+        """Bytes that take some objects, and longer than it takes to see that the first of them is there."""
+        return 96_000_000 if self.kind == "restic" else 8_000_000
 
     def day(self, number: float) -> datetime:
         return START + timedelta(days=number)

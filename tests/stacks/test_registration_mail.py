@@ -140,7 +140,7 @@ class TestReports:
 
 
 class TestKey:
-    def test_ses_sns_and_alarms_use_it_and_the_first_two_for_this_account_only(self, mail: dict[str, Any]) -> None:
+    def test_ses_sns_and_alarms_use_it_and_the_first_two_for_the_topic_only(self, mail: dict[str, Any]) -> None:
         statements = {one["Sid"]: one for one in only(mail, "AWS::KMS::Key")["KeyPolicy"]["Statement"]}
         assert set(statements) == {
             "LetIamPoliciesDecide",
@@ -148,9 +148,13 @@ class TestKey:
             "DeadLettersOfSns",
             "NoticesToAnEncryptedTopic",
         }
-        for sid, more in (("ReportsOfSes", {}), ("DeadLettersOfSns", {"ArnLike": {"aws:SourceArn": TOPIC_ARN}})):
-            account = {"StringEquals": {"aws:SourceAccount": "{AWS::AccountId}"}}
-            assert rendered(statements[sid]["Condition"], mail) == account | more
+        account = {"StringEquals": {"aws:SourceAccount": "{AWS::AccountId}"}}
+        for sid, condition in (
+            # Which topic a message is for SNS always says; for whom it comes SES need not.
+            ("ReportsOfSes", {"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": TOPIC_ARN}}),
+            ("DeadLettersOfSns", account | {"ArnLike": {"aws:SourceArn": TOPIC_ARN}}),
+        ):
+            assert rendered(statements[sid]["Condition"], mail) == condition
             assert set(statements[sid]["Action"]) == {"kms:GenerateDataKey*", "kms:Decrypt"}
 
     def test_it_outlives_its_stack(self, mail: dict[str, Any]) -> None:

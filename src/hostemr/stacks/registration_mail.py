@@ -101,10 +101,14 @@ class RegistrationMailStack(cdk.Stack):
 
         https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
         """
+        topic = arn("sns", topic_name(self.stack_name))
+        # SES's guide has no condition at all, and not each publisher says for whom it comes (EventBridge does not);
+        # which topic it is for SNS itself says. For whom SES may publish is the topic's policy's business.
+        to_the_topic = {"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": topic}}
+        of_the_topic = {"StringEquals": {"aws:SourceAccount": ACCOUNT}, "ArnLike": {"aws:SourceArn": topic}}
         return (
-            # That SES says for which set it comes is told of the topic's policy only.
-            _may_encrypt("ReportsOfSes", "ses.amazonaws.com"),
-            _may_encrypt("DeadLettersOfSns", "sns.amazonaws.com", source=arn("sns", topic_name(self.stack_name))),
+            _may_encrypt("ReportsOfSes", "ses.amazonaws.com", to_the_topic),
+            _may_encrypt("DeadLettersOfSns", "sns.amazonaws.com", of_the_topic),
             notices_to_an_encrypted_topic(),
         )
 
@@ -232,11 +236,8 @@ class RegistrationMailStack(cdk.Stack):
             )
 
 
-def _may_encrypt(sid: str, service: str, *, source: str | None = None) -> dict[str, Any]:
-    """Let a service use the key for this account, and for one resource of it where that is given."""
-    condition: dict[str, Any] = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
-    if source is not None:
-        condition["ArnLike"] = {"aws:SourceArn": source}
+def _may_encrypt(sid: str, service: str, condition: dict[str, Any]) -> dict[str, Any]:
+    """Let a service use the key for one thing."""
     return {
         "Sid": sid,
         "Effect": "Allow",

@@ -32,8 +32,9 @@ cdk: $(VENV)/stacks  ## Install what `cdk` in deployments/ needs, the CDK's comm
 # Else every program of ours that a test starts would compile itself anew.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/dev system-packages  ## Run every test; installs what they need by apt where it may
-	@# A process for each of two processors; who is through takes from who is not.
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@# One more than two processors, since a quarter of the time is waiting for databases, browsers and backups to
+	@# start and end; who is through takes from who is not.
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: $(VENV)/dev  ## Check format, lint, types, import contracts and generated docs
 	$(BIN)/ruff format --check .

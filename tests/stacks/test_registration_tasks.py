@@ -215,7 +215,11 @@ class TestRights:
         send, bulk, account, confirm = policies_of(default, "TaskRole")
         assert send["Action"] == ["ses:SendEmail", "ses:SendBulkTemplatedEmail"]
         # This one knows no sender, and would allow nothing under a condition on it.
-        assert (bulk["Action"], "Condition" in bulk, bulk["Resource"]) == ("ses:SendBulkEmail", False, send["Resource"])
+        assert (bulk["Action"], "Condition" in bulk, bulk["Resource"]) == (
+            ["ses:SendBulkEmail"],
+            False,
+            send["Resource"],
+        )
         assert send["Condition"] == {"StringEquals": {"ses:FromAddress": "noreply@open-emr.org"}}
         where = "arn:aws:ses:us-east-1:{AWS::AccountId}"
         assert rendered(send["Resource"], default) == [
@@ -231,8 +235,9 @@ class TestRights:
         assert rendered(confirm["Resource"], default) == topic
 
     def test_mail_of_another_region_is_reached_there(self, everything: Template) -> None:
-        send, _, confirm, *_ = policies_of(everything, "TaskRole")
-        assert all(":us-west-2:" in one for one in rendered([*send["Resource"], confirm["Resource"]], everything))
+        send, bulk, _, confirm, *_ = policies_of(everything, "TaskRole")
+        places = [*send["Resource"], *bulk["Resource"], confirm["Resource"]]
+        assert all(":us-west-2:" in one for one in rendered(places, everything))
         web = told(everything, containers(everything, "Service")["web"])
         assert load_settings(web).ses_region == "us-west-2"
         assert load_settings(web).sns_topic_arns == ("arn:aws:sns:us-west-2:111122223333:registration-mail-events",)

@@ -15,6 +15,7 @@ from hostemr.operate.price import price
 from hostemr.operate.prices.scenarios import SCENARIOS
 from tests.docs.reading import GUIDE, ROOT, quoted, rows, section
 from tests.operate.planned import planned
+from tests.stacks.synthesis import synthesize
 
 CHOOSING = GUIDE / "035_choosing.md"
 DAY_TWO = GUIDE / "087_day_two.md"
@@ -22,14 +23,14 @@ SECURITY = GUIDE / "065_security_and_hipaa.md"
 SNAPSHOTS = ROOT / "tests/snapshots"
 
 PRICED = {
-    "OpenEMR Express Plus": ("express-plus",),
+    "OpenEMR Express Plus": None,
     **{
-        f"{shown} on Fargate, {size}": (shown.lower(), "--size", size)
+        f"{shown} on Fargate, {size}": (shown.lower(), size)
         for shown in ("OpenEMR", "OpenMRS")
         for size in ("trial", "clinic", "hospital")
     },
 }
-"""Each row of the table of costs, and what is planned for it."""
+"""Each row of the table of costs, with the application and the size where it is one of Fargate."""
 PRACTICES = ("idle", "small-practice", "clinic")
 """The columns, in their order."""
 
@@ -42,14 +43,23 @@ def test_the_table_of_costs_has_every_deployment_and_size() -> None:
     assert set(told_prices()) == set(PRICED)
 
 
-@pytest.mark.parametrize("row", PRICED)
-def test_a_row_of_the_table_of_costs_is_what_the_program_says(row: str) -> None:
-    plan = planned(*PRICED[row])
+def templates_of(row: str) -> Mapping[str, Mapping[str, Any]]:
+    """The templates by the names of their stacks."""
+    fargate = PRICED[row]
+    if fargate is not None:
+        application, size = fargate
+        return synthesize({"size": size}, application).stacks
+    plan = planned("express-plus")
     assert plan.status == 0, plan.talk
     end = ".template.json"
-    templates = {
+    return {
         Path(name).name.removesuffix(end): json.loads(text) for name, text in plan.files.items() if name.endswith(end)
     }
+
+
+@pytest.mark.parametrize("row", PRICED)
+def test_a_row_of_the_table_of_costs_is_what_the_program_says(row: str) -> None:
+    templates = templates_of(row)
     bills = []
     for practice in PRACTICES:
         assumed = {name: str(amount) for name, amount in SCENARIOS[practice].amounts().items()}

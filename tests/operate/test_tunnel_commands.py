@@ -26,6 +26,8 @@ from tests.operate.reach.deployment import (
     INSTANCE_HOST,
     PASSWORD,
     READER_HOST,
+    RESTORED_HOST,
+    RESTORED_SECRET_ARN,
     RUNTIME,
     SECRET_ARN,
     TASK,
@@ -386,8 +388,8 @@ class TestPrint:
 
 
 class TestRegistration:
-    def _print(self, *arguments: str) -> None:
-        given = ["registration", "--suffix", "north", "--print", *arguments]
+    def _print(self, *arguments: str, suffix: str = "north") -> None:
+        given = ["registration", "--suffix", suffix, "--print", *arguments]
         tunnel.main(given, prog_name="hostemr tunnel", standalone_mode=False, obj=lambda **_: account())
 
     def test_it_leads_to_the_instance_through_a_task_of_the_service(
@@ -399,6 +401,14 @@ class TestRegistration:
         assert (told["database_host"], told["database"]) == (INSTANCE_HOST, "product_registration")
         assert told["target"] == _TARGET
         assert told["master_secret"] == SECRET_ARN
+
+    def test_it_leads_to_the_restored_database_where_the_service_works_on_one(
+        self, aws: StandIn, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        aws.answers["DescribeTasks"] = {"tasks": [task(names=("web", "worker"))]}
+        self._print("--json", suffix="restored")
+        told = json.loads(capsys.readouterr().out)
+        assert (told["database_host"], told["master_secret"]) == (RESTORED_HOST, RESTORED_SECRET_ARN)
 
     def test_it_has_no_reader_and_says_so(self, aws: StandIn) -> None:
         with pytest.raises(SettingsError, match="one instance, which has no reader") as told:

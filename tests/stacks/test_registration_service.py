@@ -18,7 +18,7 @@ from hostemr.stacks.load_balancer import TLS_POLICY
 from hostemr.stacks.registration_alarms import LINES
 from tests.stacks.configurations import CERTIFICATE, ZONE
 from tests.stacks.reading import rendered
-from tests.stacks.registration import RESTORED, SAMPLES, Made, single, synthesize
+from tests.stacks.registration import RESTORED, RESTORED_SECRET, SAMPLES, Made, single, synthesize
 
 Template = Mapping[str, Any]
 DATA = "registration-data:"
@@ -103,7 +103,9 @@ class TestTheStack:
             outputs.SETUP_FUNCTION,
             outputs.DASHBOARD,
         }
-        assert set(default["Outputs"]) == set(everything["Outputs"]) == told
+        assert set(default["Outputs"]) == told
+        # On a restored database the way there is another one.
+        assert set(everything["Outputs"]) == told | {outputs.DATABASE_HOST, outputs.MASTER_SECRET}
         assert set(synthesize(SAMPLES["least"]).service["Outputs"]) == told - {outputs.DASHBOARD}
         assert default["Outputs"][outputs.URL]["Value"] == "https://reg.open-emr.org"
 
@@ -355,6 +357,13 @@ class TestAlarms:
         assert found_alarms["DatabaseStorage"]["Threshold"] == 2**30
         # Only the t classes have credits.
         assert ("DatabaseCredits" in found_alarms) == instance.startswith("db.t")
+
+    def test_a_restored_database_is_told_to_who_asks_for_the_way_there(
+        self, default: Template, everything: Template
+    ) -> None:
+        told = {name: everything["Outputs"][name]["Value"] for name in ("DatabaseHost", "DatabaseMasterSecretArn")}
+        assert told == {"DatabaseHost": RESTORED, "DatabaseMasterSecretArn": RESTORED_SECRET}
+        assert not {"DatabaseHost", "DatabaseMasterSecretArn"} & set(default["Outputs"])
 
     def test_a_restored_database_is_watched_in_its_place(self, default: Template, everything: Template) -> None:
         for template, instance in (

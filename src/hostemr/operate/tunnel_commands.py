@@ -106,7 +106,8 @@ def tunnel(
     if not only_print:
         require_free(port)
     account = (accounts or Account)(region=region, profile=profile)
-    data, service = names.data(account), names.service(account)
+    service = names.service(account)
+    data = service.over(names.data(account))
     place = find_place(account, cluster=service[CLUSTER], service=service[SERVICE])
     host = _reader(account, data) if reader else data[DATABASE_HOST]
     route = Route(place.target, host, _DATABASE_PORT, port)

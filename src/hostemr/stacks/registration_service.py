@@ -188,6 +188,9 @@ class RegistrationServiceStack(cdk.Stack):
         tell(outputs.CLUSTER, self.cluster.ref, "For aws ecs execute-command")
         tell(outputs.SERVICE, self.service.attr_name, "For aws ecs update-service")
         tell(outputs.SETUP_FUNCTION, self.setup.runner.function.ref, "Invoke it with {} to prepare the database again")
+        if settings.restored_database_host and settings.restored_database_secret_arn:
+            tell(outputs.DATABASE_HOST, settings.restored_database_host, "The restored database that it works on")
+            tell(outputs.MASTER_SECRET, settings.restored_database_secret_arn, "The secret of that database's master")
 
 
 def _what_it_waits_for(settings: RegistrationOnAwsSettings) -> str:

@@ -22,10 +22,12 @@ ARN = f"arn:aws:ecs:eu-central-1:{ACCOUNT}"
 TASK = "0123456789abcdef0123456789abcdef"
 RUNTIME = f"{TASK}-527074092"
 DATABASE_HOST = "db.cluster-cxyz.eu-central-1.rds.amazonaws.com"
+RESTORED_HOST = "restored.cxyz.eu-central-1.rds.amazonaws.com"
 READER_HOST = "db.cluster-ro-cxyz.eu-central-1.rds.amazonaws.com"
 INSTANCE_HOST = "db.cxyz.eu-central-1.rds.amazonaws.com"
 CLUSTER_ARN = f"arn:aws:rds:eu-central-1:{ACCOUNT}:cluster:db"
 SECRET_ARN = f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:rds!cluster-1-AbCdEf"
+RESTORED_SECRET_ARN = f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:rds!db-2-AbCdEf"
 PASSWORD = 'a"b#c\\ d; $é'
 TOKEN = "a-token-that-opens-the-session"
 VERSION = "1.2.707.0"
@@ -39,6 +41,13 @@ STACKS = {
     "openemr-service": {outputs.CLUSTER: "clinic", outputs.SERVICE: "openemr"},
     "registration-data-north": {outputs.DATABASE_HOST: INSTANCE_HOST, outputs.MASTER_SECRET: SECRET_ARN},
     "registration-service-north": {outputs.CLUSTER: "clinic", outputs.SERVICE: "registration"},
+    "registration-data-restored": {outputs.DATABASE_HOST: INSTANCE_HOST, outputs.MASTER_SECRET: SECRET_ARN},
+    "registration-service-restored": {
+        outputs.CLUSTER: "clinic",
+        outputs.SERVICE: "registration",
+        outputs.DATABASE_HOST: RESTORED_HOST,
+        outputs.MASTER_SECRET: RESTORED_SECRET_ARN,
+    },
 }
 
 

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from hostemr.deployment import registration
 from hostemr.deployment.applications import APPLICATIONS
 from hostemr.deployment.express_plus_rows import EXPRESS_PLUS
-from hostemr.deployment.outputs import EXPRESS_PLUS_SESSION, registration_stack_names, stack_names
+from hostemr.deployment.outputs import (
+    DATABASE_HOST,
+    EXPRESS_PLUS_SESSION,
+    MASTER_SECRET,
+    registration_stack_names,
+    stack_names,
+)
 from hostemr.deployment.registration_rows import REGISTRATION
 from hostemr.errors import OutsideWorldError, SettingsError
 from hostemr.operate.aws import Aws, stack_outputs
@@ -36,6 +42,11 @@ class Stack:
             )
             raise OutsideWorldError(message, hint="it was not made by hostemr; see who changed it before you go on")
         return self.outputs[output]
+
+    def over(self, below: Stack) -> Stack:
+        """The other stack, with this one's word on the database where it has one: it works on a restored database."""
+        own = {name: self.outputs[name] for name in (DATABASE_HOST, MASTER_SECRET) if name in self.outputs}
+        return Stack(self.name if own else below.name, {**below.outputs, **own})
 
 
 @dataclass(frozen=True)

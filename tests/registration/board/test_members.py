@@ -184,8 +184,8 @@ async def test_the_only_administrator_can_be_neither_demoted_nor_disabled_nor_re
     ada = await board.joined()
     bo = await board.joined("approver")
     for attempt in (
-        board.members.set_role(ada.member_id, "approver", bo.actor),
-        board.members.set_role(ada.member_id, "viewer", ada.actor),
+        board.members.change(ada.member_id, None, "approver", bo.actor),
+        board.members.change(ada.member_id, None, "viewer", ada.actor),
         board.members.disable(ada.member_id, bo.actor),
         board.members.disable(ada.member_id, COMMAND_LINE),
         board.members.reset(ada.member_id, bo.actor),
@@ -201,7 +201,7 @@ async def test_who_was_invited_or_disabled_does_not_count_as_an_administrator(bo
     await board.members.invite("cy@example.org", "Cy", "administrator", COMMAND_LINE)
     await board.members.disable(bo.member_id, COMMAND_LINE)
     with pytest.raises(MemberRefused, match="only administrator"):
-        await board.members.set_role(ada.member_id, "viewer", COMMAND_LINE)
+        await board.members.change(ada.member_id, None, "viewer", COMMAND_LINE)
 
 
 async def test_the_command_line_resets_even_the_only_administrator(board: Board) -> None:
@@ -215,8 +215,8 @@ async def test_the_command_line_resets_even_the_only_administrator(board: Board)
 async def test_two_administrators_cannot_demote_each_other_at_the_same_moment(board: Board) -> None:
     ada, bo = await board.joined(), await board.joined()
     done = await asyncio.gather(
-        board.members.set_role(bo.member_id, "viewer", ada.actor),
-        board.members.set_role(ada.member_id, "viewer", bo.actor),
+        board.members.change(bo.member_id, None, "viewer", ada.actor),
+        board.members.change(ada.member_id, None, "viewer", bo.actor),
         return_exceptions=True,
     )
     assert sorted(type(one).__name__ for one in done) == ["MemberRefused", "NoneType"]
@@ -233,9 +233,9 @@ async def test_nobody_disables_or_resets_themselves(board: Board) -> None:
 
 async def test_another_role_ends_the_sessions_that_had_the_old_one(board: Board) -> None:
     ada, bo = await board.joined(), await board.joined("viewer")
-    await board.members.set_role(bo.member_id, "administrator", ada.actor)
+    await board.members.change(bo.member_id, None, "administrator", ada.actor)
     assert not await board.signed_in(bo)
-    await board.members.set_role(ada.member_id, "administrator", ada.actor)
+    await board.members.change(ada.member_id, None, "administrator", ada.actor)
     assert len(await board.actions()) == 1, "no change, no entry"
 
 
@@ -274,7 +274,7 @@ async def test_enabling_lets_nobody_in_who_had_only_begun_with_a_link(board: Boa
 
 async def test_a_change_of_name_is_logged_and_of_two_wrong_fields_both_are_told(board: Board) -> None:
     ada = await board.joined()
-    await board.members.rename(ada.member_id, "Ada Lovelace", ada.actor)
+    await board.members.change(ada.member_id, "Ada Lovelace", None, ada.actor)
     assert (await board.members.find(ada.member_id)).name == "Ada Lovelace"
     assert [action for _, action, _ in await board.actions()] == ["member.rename"]
     with pytest.raises(WrongEntry) as wrong:

@@ -174,16 +174,11 @@ class MemberStore:
         await self._database.write(change)
         return token
 
-    async def rename(self, who: int | str, name: str, actor: str) -> None:
-        """Give a member another name."""
-        await self.change(who, name, None, actor)
-
-    async def set_role(self, who: int | str, role: str, actor: str) -> None:
-        """Give a member another role. Their sessions end, so that rights change only with a new sign-in."""
-        await self.change(who, None, role, actor)
-
     async def change(self, who: int | str, name: str | None, role: str | None, actor: str) -> None:
-        """Give a member another name, another role, or both; None leaves it as it is."""
+        """Give a member another name, another role, or both; None leaves it as it is.
+
+        Another role ends their sessions, so that rights change only with a new sign-in.
+        """
         problems = _problems(name, role)
         if problems:
             raise WrongEntry(problems)

@@ -112,18 +112,26 @@ async def test_a_code_counts_once_even_for_two_at_the_same_time(board: Service, 
         await one.sign_in(grace)
         pages.append(await one.get("/board/second-factor"))
 
-    async def send(one: Browser, page: Any) -> int:
+    async def send(one: Browser, page: Any, code: str) -> int:
         return (await one.send(page, "/board/second-factor", {"code": code})).status_code
 
-    statuses = await asyncio.gather(*(send(*pair) for pair in zip(browsers, pages, strict=True)))
-    # MariaDB may break a deadlock between them with 503: then the attempt was not looked at.
+    async def send_in_time(one: Browser, page: Any, code: str) -> int:
+        """Once nobody has to wait for the wrong ones before."""
+        for _ in range(10):
+            if (status := await send(one, page, code)) != 429:
+                return status
+            await asyncio.sleep(1)
+        return 429
+
+    statuses = await asyncio.gather(*(send(*pair, code) for pair in zip(browsers, pages, strict=True)))
+    # Not looked at: MariaDB may break a deadlock between them (503), and the fourth may come before the right one has
+    # taken its count back (429).
     assert statuses.count(303) == 1, statuses
-    assert set(statuses) <= {303, 422, 503}, statuses
+    assert set(statuses) <= {303, 422, 429, 503}, statuses
     later = grace.code()
-    assert await send(browsers[statuses.index(422)], pages[statuses.index(422)]) == 422, "replayed"
-    index = statuses.index(422)
-    done = await browsers[index].send(pages[index], "/board/second-factor", {"code": f" {later[:3]} {later[3:]} "})
-    assert done.status_code == 303
+    last = browsers[statuses.index(422)], pages[statuses.index(422)]
+    assert await send_in_time(*last, code) == 422, "replayed"
+    assert await send_in_time(*last, f" {later[:3]} {later[3:]} ") == 303
     assert [row[1] for row in await actions(board)].count("member.sign-in.refused") == statuses.count(422) + 1
 
 

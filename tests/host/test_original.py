@@ -110,7 +110,7 @@ def served(clinic: Clinic) -> PrivateMariaDB:
 def test_the_newest_backup_arrives_with_every_table_equal(clinic: Clinic, original: OriginalServer) -> None:
     lose_power_during_the_first_conversion(clinic)
     done = clinic.convert(stored=FIRST + timedelta(days=9))
-    assert done.chain == (name(7), name(8), name(9))
+    assert done.chain == (name(7), name(8), name(9)), done.warnings
     assert done.taken == FIRST + timedelta(days=9)
     assert (done.openemr_version, done.users, done.warnings) == ("7.0.2", ("openemr",), ())
     assert len(done.tables) == len(original.checksums[name(9)])
@@ -328,6 +328,18 @@ def test_a_server_that_does_not_start_on_a_backup_is_told_with_its_own_words(cli
     (clinic.folder / "bin" / "mysqld").write_text(script)
     with pytest.raises(Damaged, match=r"does not start on it: \[ERROR\] no redo"):
         clinic.convert(at=FIRST)
+    assert not clinic.generation.exists()
+
+
+def test_a_server_that_the_machine_keeps_from_starting_is_not_taken_for_damage(clinic: Clinic) -> None:
+    """Else a full disk would bring back an older backup, which needs less room."""
+    said = "[ERROR] InnoDB: Error number 28 means No space left on device\\n[ERROR] Aborting"
+    script = f"#!/bin/sh\nfor one; do case $one in --log-error=*) printf '{said}' >${{one#*=}}; esac; done; exit 1\n"
+    (clinic.folder / "bin" / "mysqld").write_text(script)
+    with pytest.raises(OutsideWorldError, match="does not start") as caught:
+        clinic.convert()
+    assert not isinstance(caught.value, Damaged)
+    assert "may well be whole" in caught.value.hint
     assert not clinic.generation.exists()
 
 

@@ -21,7 +21,17 @@ from hostemr.host.engines import Damaged
 from hostemr.host.files import settle, snapshot, space_needed
 from hostemr.host.inventory import Table, differences, inventory
 from hostemr.host.original_archive import Chain, Volumes, chains, unpack, volumes
-from hostemr.host.original_servers import Database, Runner, log_end, log_of, private_options, serving, socket_of
+from hostemr.host.original_servers import (
+    MACHINE_FAILED,
+    NOT_DAMAGE,
+    Database,
+    Runner,
+    log_end,
+    log_of,
+    private_options,
+    serving,
+    socket_of,
+)
 from hostemr.host.original_sites import Site, database_user, sites_of
 from hostemr.host.programs import MINUTE, ProgramFailed
 from hostemr.host.space import require, shares_blocks
@@ -36,7 +46,6 @@ _SYSTEM = frozenset({"information_schema", "mysql", "performance_schema", "sys"}
 # What Docker itself answers where it could not run the program at all (docker-run(1), "EXIT STATUS"), and 137 for a
 # program that was killed, as for want of memory.
 _DOCKER_FAILED = {None, 125, 126, 127, 137}
-_MACHINE_FAILED = re.compile(r"No space left|Errcode: 28|Cannot allocate memory")
 _PLACE = re.compile(r"ERROR \d+ \(\w+\) at line \d+")
 
 
@@ -306,8 +315,8 @@ def _judged(error: ProgramFailed, told: str) -> OutsideWorldError:
     if "exec format error" in error.output:
         hint = "the original's image is for x86; restore on an instance of that kind, such as t3.small"
         return OutsideWorldError(error.message, hint=hint)
-    if error.status in _DOCKER_FAILED or _MACHINE_FAILED.search(error.output):
-        return OutsideWorldError(error.message, hint=error.hint or "nothing was changed; the backup may well be whole")
+    if error.status in _DOCKER_FAILED or MACHINE_FAILED.search(error.output):
+        return OutsideWorldError(error.message, hint=error.hint or NOT_DAMAGE)
     return Damaged(f"{told}: {error.message}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +17,12 @@ from hostemr.host.scratch import end_of_log, rows
 
 _NAME = "hostemr-conversion"
 _STARTS_WITHIN = 30 * MINUTE
+_LOG_BYTES = 1 << 16
+MACHINE_FAILED = re.compile(
+    r"No space left|Errcode: 28|Cannot allocate memory|io_setup\(\) failed|AIO sub-?system|Too many open files"
+)
+"""What MySQL, MariaDB and XtraBackup say where the machine is at fault, not what they read."""
+NOT_DAMAGE = "nothing was changed; the backup may well be whole"
 
 
 class Running(Protocol):
@@ -91,19 +98,32 @@ def log_end(datadir: Path) -> str:
     return end_of_log(log_of(datadir))
 
 
+def _log(datadir: Path) -> str:
+    """What the server said last, of which the end alone may not say why."""
+    try:
+        with log_of(datadir).open("rb") as file:
+            file.seek(max(0, log_of(datadir).stat().st_size - _LOG_BYTES))
+            return file.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+
+
 @contextmanager
 def serving(
     runner: Runner, image: str, argv: Sequence[str], *, datadir: Path, folders: Sequence[Path], asking: Sequence[str]
 ) -> Iterator[Database]:
     """A server on a data directory while the block runs; ended without ceremony where it still runs after it.
 
-    Raises Damaged where it does not start, OutsideWorldError where it starts and does not answer.
+    Raises Damaged where it does not start on the data, OutsideWorldError where the machine keeps it from starting, or
+    where it starts and does not answer.
     """
     with runner.background(_NAME, image, argv, folders=folders) as running:
         database = Database(running, asking)
         until = time.monotonic() + _STARTS_WITHIN
         while not _answers(database):
             if running.ended:
+                if MACHINE_FAILED.search(_log(datadir)):
+                    raise OutsideWorldError(f"The private server does not start: {log_end(datadir)}", hint=NOT_DAMAGE)
                 raise Damaged(f"the server does not start on it: {log_end(datadir)}")
             if time.monotonic() > until:
                 raise OutsideWorldError(f"The private server does not answer: {log_end(datadir)}")
